@@ -1,0 +1,176 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef ARSENAL_CONN_H
+#define ARSENAL_CONN_H
+
+#include <arsenal/addr.h>
+
+ARS_BEGIN_DECLS
+
+/*
+ * A connection is a stream of bytes to a peer, over TCP or a unix socket.
+ * Reading and writing look blocking and suspend only the calling task.
+ *
+ *     char buf[1024];
+ *     int n;
+ *     while ((n = ars_conn_read(conn, buf, sizeof buf, ARS_FOREVER)) > 0)
+ *         if (ars_conn_write(conn, buf, (size_t)n, NULL, ARS_FOREVER) < 0) break;
+ *     ars_conn_close(conn);
+ *
+ * A connection belongs to the worker it was made on; tasks of that worker use
+ * it, one reading and any number writing.
+ */
+typedef struct ars_conn ars_conn;
+
+/* How a connection is made; all-zero is the default. */
+typedef struct ars_conn_opt {
+    const ars_addr *local;     /* address to dial from; NULL: the system chooses */
+    unsigned delay;            /* 1: leave Nagle's algorithm on; it is off by default */
+    unsigned ars__pad;
+    uint64_t ars__reserved[6]; /* zero */
+} ars_conn_opt;
+
+/*
+ * ars_conn_dial() connects to 'addr' and gives the connection.  'opt' may be
+ * NULL.
+ *
+ * Returns 0, or ARS_ECONNREFUSED, ARS_ENETUNREACH, ARS_EHOSTUNREACH,
+ * ARS_ENOENT (no such unix socket) or another error of connecting;
+ * ARS_ETIMEDOUT, ARS_ECANCELED; ARS_EMFILE, ARS_ENOMEM; ARS_EINVAL for no
+ * address or on a plain thread.  With deadline 0 it gives ARS_ETIMEDOUT unless
+ * the connection can be made without waiting.
+ *
+ * Suspends: yes.  Allocates: from the runtime.  Callable from: task.
+ */
+ARS_API ARS_MUST_USE int ars_conn_dial(ars_conn **conn, const ars_addr *addr,
+                                       const ars_conn_opt *opt, ars_time deadline);
+
+/*
+ * ars_conn_read() reads up to 'n' bytes, as soon as there are any.
+ *
+ * Returns the number of bytes, > 0; 0 at the end of the stream, and for n = 0;
+ * or, with the connection still usable where the cause lets it be,
+ *   ARS_ETIMEDOUT   the deadline passed; nothing is lost
+ *   ARS_ECANCELED   the task is cancelled; nothing is lost
+ *   ARS_ECONNRESET  the peer reset the connection
+ *   ARS_EBUSY       another task is reading
+ *   ARS_EBADF       the connection was closed meanwhile
+ *   ARS_ENOMEM or another error of the operating system
+ * More than INT32_MAX bytes are never read at once.
+ *
+ * Suspends: yes.  Allocates: no.  Callable from: task.
+ */
+ARS_API ARS_MUST_USE int ars_conn_read(ars_conn *conn, void *buf, size_t n, ars_time deadline);
+
+/* Bytes lent by ars_conn_read_loan(). */
+typedef struct ars_loan {
+    const void *data;
+    size_t len;
+    uint64_t ars__state[2]; /* private */
+} ars_loan;
+
+/*
+ * ars_conn_read_loan() reads without copying: it lends the buffer that the
+ * bytes arrived in.  Give it back with ars_conn_read_return() soon: other
+ * connections of the worker receive into the same buffers.
+ *
+ * Returns as ars_conn_read() does; a loan is out if and only if it is > 0, and
+ * outlives the connection.
+ *
+ * Suspends: yes.  Allocates: no.  Callable from: task.
+ */
+ARS_API ARS_MUST_USE int ars_conn_read_loan(ars_conn *conn, ars_loan *loan, ars_time deadline);
+
+/*
+ * ars_conn_read_return() gives a loan back and zeroes '*loan'; a zeroed loan
+ * is nothing to give back.
+ *
+ * Suspends: no.  Allocates: no.  Callable from: task, of the worker that read.
+ */
+ARS_API void ars_conn_read_return(ars_loan *loan);
+
+/*
+ * ars_conn_write() writes all 'n' bytes.  Concurrent writes queue and do not
+ * mix.
+ *
+ * Returns 0 when the kernel has taken all of them, else an error; '*sent'
+ * ('sent' may be NULL) is how many it took, in any case.  The connection stays
+ * usable where the cause lets it be:
+ *   ARS_ETIMEDOUT, ARS_ECANCELED   as for ars_conn_read()
+ *   ARS_EPIPE, ARS_ECONNRESET      the peer is gone, or the side is shut down
+ *   ARS_EBADF                      the connection was closed meanwhile
+ *   ARS_ENOMEM or another error of the operating system
+ * With deadline 0 it hands over what the kernel takes at once and gives
+ * ARS_ETIMEDOUT for a rest, and when other writes are queued.
+ *
+ * The bytes are not touched by anybody once it has returned, also after an error.
+ *
+ * Suspends: yes.  Allocates: no.  Callable from: task.
+ */
+ARS_API ARS_MUST_USE int ars_conn_write(ars_conn *conn, const void *buf, size_t n, size_t *sent,
+                                        ars_time deadline);
+
+/* Which side ars_conn_shutdown() ends. */
+enum ars_side { ARS_READ_SIDE = 0, ARS_WRITE_SIDE = 1, ARS_BOTH_SIDES = 2 };
+
+/*
+ * ars_conn_shutdown() ends one side or both: after ARS_WRITE_SIDE the peer
+ * reads the end of the stream and can still send.
+ *
+ * Returns 0, ARS_ENOTCONN, or ARS_EINVAL for another 'side'.
+ *
+ * Suspends: no.  Allocates: no.  Callable from: task.
+ */
+ARS_API int ars_conn_shutdown(ars_conn *conn, int side);
+
+/*
+ * ars_conn_close() closes the connection; NULL does nothing.  Tasks that wait
+ * on it get ARS_EBADF.  What was written before still goes out.  The
+ * connection must not be used afterwards; its memory goes when the kernel is
+ * done with it.
+ *
+ * Suspends: no.  Allocates: no.  Callable from: task.
+ */
+ARS_API void ars_conn_close(ars_conn *conn);
+
+/*
+ * ars_conn_local() and ars_conn_peer() give the two addresses of a connection.
+ * The peer of a unix socket is often "no address": ARS_ENOENT then.
+ *
+ * Returns 0 or an error of the operating system.
+ *
+ * Suspends: no.  Allocates: no.  Callable from: task.
+ */
+ARS_API int ars_conn_local(const ars_conn *conn, ars_addr *addr);
+ARS_API int ars_conn_peer(const ars_conn *conn, ars_addr *addr);
+
+/* Options of a connection; values are ints. */
+enum ars_conn_option {
+    ARS_CONN_NODELAY = 1,   /* 1: send small writes at once (default), TCP only */
+    ARS_CONN_KEEPALIVE = 2, /* 1: probe a silent peer */
+    ARS_CONN_LINGER = 3,    /* seconds a close may take to send the rest; 0: reset; -1: system's way (default) */
+    ARS_CONN_RCVBUF = 4,    /* bytes of the kernel's receive buffer */
+    ARS_CONN_SNDBUF = 5     /* bytes of the kernel's send buffer */
+};
+
+/*
+ * ars_conn_set() sets an option, ars_conn_get() reads one.
+ *
+ * Returns 0, ARS_EINVAL (unknown option or bad value), ARS_EOPNOTSUPP (not for
+ * this kind of socket), or another error of the operating system.
+ *
+ * Suspends: no.  Allocates: no.  Callable from: task.
+ */
+ARS_API int ars_conn_set(ars_conn *conn, int option, int value);
+ARS_API int ars_conn_get(const ars_conn *conn, int option, int *value);
+
+/*
+ * ars_conn_fd() is the descriptor, for options that have no name here.  It
+ * stays the connection's: do not read, write or close it.
+ *
+ * Suspends: no.  Allocates: no.  Callable from: task.
+ */
+ARS_API int ars_conn_fd(const ars_conn *conn);
+
+ARS_END_DECLS
+
+#endif

@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef ARSENAL_LISTENER_H
+#define ARSENAL_LISTENER_H
+
+#include <arsenal/conn.h>
+
+ARS_BEGIN_DECLS
+
+/*
+ * A listener takes connections at an address.
+ *
+ *     while (ars_listener_accept(listener, &conn, ARS_FOREVER) == 0)
+ *         ars_group_go(&group, serve, conn, NULL);
+ *
+ * It belongs to the worker it was opened on; tasks of that worker use it, any
+ * number at a time.
+ */
+typedef struct ars_listener ars_listener;
+
+/* How a listener is opened; all-zero is the default. */
+typedef struct ars_listener_opt {
+    int backlog;        /* connections the kernel keeps waiting; 0: as many as it allows */
+    unsigned reuseport; /* 1: several listeners share the address (SO_REUSEPORT) */
+    unsigned v6only;    /* 1: an IPv6 listener takes no IPv4 connections */
+    unsigned delay;     /* 1: accepted connections keep Nagle's algorithm */
+    uint64_t ars__reserved[6]; /* zero */
+} ars_listener_opt;
+
+/*
+ * ars_listener_open() listens at 'addr' (port 0: one that is free; see
+ * ars_listener_addr()).  A unix socket's path that is left over from a process
+ * that is gone is replaced; one in use is not.  'opt' may be NULL.
+ *
+ * Returns 0, or ARS_EADDRINUSE, ARS_EADDRNOTAVAIL, ARS_EACCES, ARS_EMFILE,
+ * ARS_ENOMEM, ARS_EINVAL (no address; on a plain thread), or another error of
+ * the operating system.
+ *
+ * Suspends: no.  Allocates: from the runtime.  Callable from: task.
+ */
+ARS_API int ars_listener_open(ars_listener **listener, const ars_addr *addr,
+                              const ars_listener_opt *opt);
+
+/*
+ * ars_listener_accept() waits for a connection and gives it.
+ *
+ * Returns 0, or
+ *   ARS_ETIMEDOUT, ARS_ECANCELED  as for ars_conn_read()
+ *   ARS_EMFILE, ARS_ENFILE, ARS_ENOMEM, ARS_ENOBUFS
+ *                  no room for it: the connection waits in the kernel and can
+ *                  be accepted later
+ *   ARS_EBADF      the listener was closed meanwhile
+ * Connections that were gone before they could be accepted are passed over.
+ *
+ * Suspends: yes.  Allocates: from the runtime.  Callable from: task.
+ */
+ARS_API ARS_MUST_USE int ars_listener_accept(ars_listener *listener, ars_conn **conn,
+                                             ars_time deadline);
+
+/*
+ * ars_listener_addr() gives the address that it listens at, with the port that
+ * the system chose.  Returns 0 or an error of the operating system.
+ *
+ * Suspends: no.  Allocates: no.  Callable from: task.
+ */
+ARS_API int ars_listener_addr(const ars_listener *listener, ars_addr *addr);
+
+/*
+ * ars_listener_close() stops listening; NULL does nothing.  Tasks that wait in
+ * accept get ARS_EBADF; connections that nobody accepted are closed; a unix
+ * socket's path is removed.  The listener must not be used afterwards.
+ *
+ * Suspends: no.  Allocates: no.  Callable from: task.
+ */
+ARS_API void ars_listener_close(ars_listener *listener);
+
+ARS_END_DECLS
+
+#endif

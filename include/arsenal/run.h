@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef ARSENAL_RUN_H
+#define ARSENAL_RUN_H
+
+#include <arsenal/alloc.h>
+#include <arsenal/group.h>
+
+ARS_BEGIN_DECLS
+
+/*
+ * A runtime is what tasks run in: it begins with ars_run(), which turns the
+ * calling thread into a worker, and ends when that returns.  A process may
+ * have several, on different threads.
+ */
+
+/* Which kernel interface does the I/O. */
+enum ars_backend {
+    ARS_BACKEND_AUTO = 0, /* io_uring where it can be had, else epoll */
+    ARS_BACKEND_URING = 1,
+    ARS_BACKEND_EPOLL = 2
+};
+
+/* How a runtime is set up; all-zero is the default. */
+typedef struct ars_config {
+    const ars_alloc *alloc; /* NULL: the default allocator */
+    unsigned backend;       /* enum ars_backend; one that cannot be had is an error of the first I/O call */
+    unsigned race_strict;   /* 1: under TSan, races between tasks of one worker count too */
+    /*
+     * How long ars_run() waits, after the root function has returned, for the
+     * tasks that are left, in ns; 0: one second.
+     */
+    ars_time grace;
+    /*
+     * Receives reports, one line of text each without a newline: tasks left
+     * behind, misuse found in debug builds.  NULL: stderr in debug builds,
+     * else nowhere.  Called on a worker; must not wait.
+     */
+    void (*report)(void *ctx, const char *line);
+    void *report_ctx;
+    uint64_t ars__reserved[10]; /* zero */
+} ars_config;
+
+/*
+ * ars_run() runs fn(arg) as the root task of a new runtime, on the calling
+ * thread and its stack, and returns when it and all tasks have ended.
+ * 'config' may be NULL.
+ *
+ * When 'fn' has returned, the tasks that belong to no group are cancelled and
+ * waited for, for at most config->grace.
+ *
+ * Returns the function's result, or
+ *   ARS_EINVAL  called from a task, or a config that makes no sense
+ *   ARS_ENOMEM  no memory or address space to begin with; 'fn' has not run
+ *   ARS_EBUSY   tasks were left when the grace was over: they are named in
+ *               reports and abandoned, and nothing of theirs is ever freed
+ *
+ * While it runs, SIGPIPE is blocked on the calling thread.
+ *
+ * Suspends: the calling thread blocks.  Allocates: yes.  Callable from: thread.
+ */
+ARS_API int ars_run(ars_fn *fn, void *arg, const ars_config *config);
+
+/*
+ * ars_runtime_self() is the runtime that the caller runs in, NULL on a plain
+ * thread.
+ *
+ * Suspends: no.  Allocates: no.  Callable from: task, thread.
+ */
+ARS_API ars_runtime *ars_runtime_self(void);
+
+/*
+ * ars_post() starts fn(arg) as a task of 'rt' that belongs to no group.  It is
+ * the way in for other threads.  The runtime must be alive: its root function
+ * has not returned.
+ *
+ * Returns 0, and 'fn' is sure to run; or ARS_ENOMEM, ARS_EINVAL ('rt' or 'fn'
+ * NULL).
+ *
+ * Suspends: no.  Allocates: from the runtime.  Callable from: task, thread.
+ */
+ARS_API int ars_post(ars_runtime *rt, ars_fn *fn, void *arg);
+
+/* What a runtime holds, and what it has counted. */
+typedef struct ars_run_stats {
+    uint64_t tasks;        /* alive, the root task included */
+    uint64_t started;      /* ever run */
+    uint64_t switches;     /* parks that switched to another task */
+    uint64_t stacks;       /* stacks in use */
+    uint64_t guards_light; /* stacks guarded without a mapping of their own */
+    uint64_t guards_protect; /* stacks guarded by page protection */
+    uint64_t guards_canary;  /* stacks guarded by a canary only */
+    uint64_t operations;   /* I/O operations that the kernel has not completed */
+    const char *backend;   /* "io_uring", "epoll", or NULL before the first I/O call */
+    uint64_t ars__reserved[8];
+} ars_run_stats;
+
+/*
+ * ars_stats() fills '*stats' for the caller's runtime.
+ *
+ * Returns 0, or ARS_EINVAL on a plain thread.
+ *
+ * Suspends: no.  Allocates: no.  Callable from: task.
+ */
+ARS_API int ars_stats(ars_run_stats *stats);
+
+ARS_END_DECLS
+
+#endif

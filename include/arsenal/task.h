@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef ARSENAL_TASK_H
+#define ARSENAL_TASK_H
+
+#include <arsenal/base.h>
+
+ARS_BEGIN_DECLS
+
+/*
+ * A task is a function that runs concurrently with others: it has its own
+ * stack and waits by suspending, so that its worker thread goes on with
+ * another task.  Tasks are written straight down, with loops and local
+ * variables, as if each had a thread.
+ *
+ * A task belongs to a group (<arsenal/group.h>), which waits for it.  It stays
+ * on the worker where it first ran.  It has 64 KiB of stack; an overflow
+ * faults (see ars_overflow_install() in <arsenal/coro.h>).
+ *
+ * A task can be cancelled, through its group or by the deadline of a scope
+ * (<arsenal/scope.h>).  From then on every call that may wait gives
+ * ARS_ECANCELED, again and again, until the task has returned.
+ */
+
+/* What a task runs.  The result is >= 0, or a negative error, and goes to the group. */
+typedef int ars_fn(void *arg);
+
+/* Flags of a task. */
+enum ars_task_flags {
+    ARS_TASK_FPENV = 1, /* own floating-point control words (rounding, exceptions) */
+    ARS_TASK_CXX = 2    /* may wait inside a C++ catch block */
+};
+
+/* How a task is started; all-zero is the default. */
+typedef struct ars_task_opt {
+    const char *name; /* for reports; must outlive the task; NULL: unnamed */
+    int *result;      /* receives the function's result before the group learns of it; may be NULL */
+    unsigned flags;   /* ARS_TASK_... */
+    unsigned ars__pad;
+    uint64_t ars__reserved[4]; /* zero */
+} ars_task_opt;
+
+/*
+ * ars_yield() lets every other task that is ready run first.
+ *
+ * Returns 0, or ARS_ECANCELED if the task is cancelled; it has yielded all the
+ * same.  On a plain thread it yields the CPU.
+ *
+ * Suspends: yes.  Allocates: no.  Callable from: task, thread.
+ */
+ARS_API int ars_yield(void);
+
+/*
+ * ars_sleep() waits until 'deadline' and wakes late rather than early.
+ *
+ * Returns 0 at the deadline, so also at once for 0 and for one that has
+ * passed, or ARS_ECANCELED when the task is cancelled before; with deadline 0
+ * it never gives that.  ARS_FOREVER waits for the cancel.
+ *
+ * Suspends: yes.  Allocates: no.  Callable from: task, thread.
+ */
+ARS_API int ars_sleep(ars_time deadline);
+
+/*
+ * ars_cancel_reason() tells why the calling task is cancelled: the reason
+ * given to ars_group_cancel(), the error of the sibling that failed,
+ * ARS_ETIMEDOUT for a deadline, or 0 if it is not cancelled, if it is
+ * shielded, and on a plain thread.
+ *
+ * Suspends: no.  Allocates: no.  Callable from: task, thread.
+ */
+ARS_API int ars_cancel_reason(void);
+
+/*
+ * ars_task_name() is the name that the calling task was started with, or NULL.
+ *
+ * Suspends: no.  Allocates: no.  Callable from: task, thread.
+ */
+ARS_API const char *ars_task_name(void);
+
+ARS_END_DECLS
+
+#endif

@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef ARSENAL_WAIT_H
+#define ARSENAL_WAIT_H
+
+#include <arsenal/base.h>
+
+ARS_BEGIN_DECLS
+
+/*
+ * Waiting for descriptors that Arsenal did not open: a signalfd, a timerfd, a
+ * pipe, the socket of another library.
+ */
+
+enum ars_fd_events {
+    ARS_FD_IN = 1,  /* a read would not block; also at the end of the stream */
+    ARS_FD_OUT = 4, /* a write would not block */
+    ARS_FD_ERR = 8, /* reported, never asked for: an error is pending */
+    ARS_FD_HUP = 16 /* reported, never asked for: the other side is gone */
+};
+
+/*
+ * ars_wait_fd() waits until 'fd' is ready for at least one of 'events'
+ * (ARS_FD_IN, ARS_FD_OUT, or both), has an error or is hung up.  Nothing is
+ * registered with the kernel before or after, so the descriptor may be closed
+ * at any other time.  A regular file is always ready.
+ *
+ * Returns the events that hold, > 0, or
+ *   ARS_ETIMEDOUT  the deadline passed (with deadline 0: not ready now)
+ *   ARS_ECANCELED  the task is cancelled; never with deadline 0
+ *   ARS_EBADF      'fd' is not an open descriptor
+ *   ARS_EINVAL     no or unknown events, or called on a plain thread
+ *   ARS_ENOMEM     no memory; or another error of the operating system
+ *
+ * Suspends: yes.  Allocates: once a worker.  Callable from: task.
+ */
+ARS_API ARS_MUST_USE int ars_wait_fd(int fd, unsigned events, ars_time deadline);
+
+ARS_END_DECLS
+
+#endif

@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef ARS_CORO_STACK_H
+#define ARS_CORO_STACK_H
+
+/*
+ * Stacks for coroutines and tasks: many, guarded, cheap while unused.
+ *
+ * Stacks lie at a stride of 68 KiB in a few large reservations that take
+ * address space only: 64 KiB of stack above a guard page of 4 KiB (with pages
+ * of 4 KiB).  The stride is an odd number of pages on purpose: at a power of
+ * two the tops of all stacks fall into the same few sets of the TLB.  For the
+ * same reason tops are staggered by cache lines.
+ *
+ * A guard makes an overflow fault instead of corrupting the neighbour.  It is
+ * one of three kinds, the first that the system has: a guard marker, which
+ * costs no mapping; page protection, until the limit of mappings is reached;
+ * a canary, a known word that is looked at when the stack is given back.
+ *
+ * At the very top of each stack lies a header, so that a fault address is
+ * enough to say whose stack it is.
+ *
+ * Stacks given back are handed out hottest first.  Thread rule: one user at a
+ * time.
+ */
+
+#include <arsenal/alloc.h>
+
+typedef struct ars__stack_header {
+    const char *name; /* whose stack it is, for the overflow report; may be NULL */
+    void *owner;
+} ars__stack_header;
+
+typedef struct ars__stack {
+    char *low;  /* lowest usable byte; the guard lies below */
+    char *top;  /* first byte above the usable part: the header's address, aligned to 16 */
+} ars__stack;
+
+static inline ars__stack_header *ars__stack_header_of(ars__stack s)
+{
+    return (ars__stack_header *)(void *)s.top;
+}
+
+typedef struct ars__stack_stats {
+    uint64_t reserved;   /* stacks that there is address space for */
+    uint64_t carved;     /* stacks ever handed out at the same time */
+    uint64_t in_use;
+    uint64_t guard_light, guard_protect, guard_canary; /* carved stacks by kind of guard */
+    uint64_t smashed;    /* canaries found dead */
+} ars__stack_stats;
+
+typedef struct ars__stack_pool ars__stack_pool;
+
+int ars__stack_pool_new(ars__stack_pool **out, const ars_alloc *alloc);
+void ars__stack_pool_free(ars__stack_pool *pool); /* all stacks back or abandoned */
+
+/*
+ * Makes sure that 'n' stacks in all can be in use at once: afterwards
+ * ars__stack_get() cannot fail before that many are.  ARS_ENOMEM changes nothing.
+ */
+int ars__stack_pool_reserve(ars__stack_pool *pool, uint64_t n);
+
+/* Takes the hottest free stack.  0, or ARS_ENOMEM. */
+int ars__stack_get(ars__stack_pool *pool, ars__stack *out);
+/* Gives it back. 1 if its canary was dead (counted), else 0. */
+int ars__stack_put(ars__stack_pool *pool, ars__stack stack);
+
+/* Whether the live frame of 'pool's stacks is at most 'used' bytes: gives the pages below back.  Not called on the running stack. */
+void ars__stack_trim(ars__stack_pool *pool, ars__stack stack, const void *sp);
+
+ars__stack_stats ars__stack_pool_stats(const ars__stack_pool *pool);
+
+/*
+ * For the overflow handler, async-signal-safe: whether 'fault' lies in the
+ * guard of a pooled stack; then gives its header.
+ */
+int ars__stack_find_guard(const void *fault, const ars__stack_header **header);
+
+/* Gives the calling thread a signal stack if the overflow handler is installed and it has none; undone by the second. */
+int ars__overflow_thread_enter(void **token, const ars_alloc *alloc);
+void ars__overflow_thread_leave(void *token, const ars_alloc *alloc);
+
+#endif

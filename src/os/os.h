@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef ARS_OS_H
+#define ARS_OS_H
+
+/*
+ * The operating system, as the rest of Arsenal sees it: this page is the
+ * whole contract, and each folder beside it implements it for one system.
+ *
+ * Every call returns >= 0, or the negative error code of <arsenal/base.h>;
+ * none touches errno for the caller.  Calls that a signal can interrupt give
+ * ARS_EINTR and have done nothing, unless said otherwise.  No call allocates
+ * from the C library, so that all of them may run on a small stack.
+ *
+ * Every call below is an ordinary external function on purpose: a test links
+ * its fault layer with --wrap=NAME and makes the n-th call of any of them
+ * fail, or be shortened, without a line of the product knowing.
+ */
+
+#include <arsenal/base.h>
+
+struct sockaddr;
+struct msghdr;
+struct epoll_event;
+struct io_uring_params;
+
+/* ---- time ---- */
+
+/* Monotonic clock, ns.  Cannot fail. */
+ars_time ars__os_now(void);
+
+/* ---- memory: all sizes and addresses in whole pages ---- */
+
+size_t ars__os_page_size(void);
+
+/*
+ * Reserves 'size' bytes of private, zero, readable and writable memory that is
+ * not backed before it is touched, counts toward no commit limit where the
+ * system can do that, and is never given huge pages.  ARS_ENOMEM.
+ */
+int ars__os_reserve(void **out, size_t size);
+int ars__os_release(void *p, size_t size);
+
+/* Gives the pages' content back; they read as zero afterwards. */
+int ars__os_discard(void *p, size_t size);
+
+/*
+ * Makes 'n' ranges of 'size' bytes, 'stride' apart from 'p' on, fault on any
+ * access without splitting the mapping (Linux: MADV_GUARD_INSTALL, 6.13).
+ * ARS_EINVAL or ARS_ENOSYS where the system cannot.
+ */
+int ars__os_guard_light(void *p, size_t size, size_t stride, unsigned n);
+
+/* The same for one range by page protection; it splits the mapping.  ARS_ENOMEM at the limit of mappings. */
+int ars__os_guard_protect(void *p, size_t size);
+
+/*
+ * Whether an access to '*p' would fault: 1, 0, or an error if that cannot be
+ * told.  It asks the kernel to read from there, so that an emulator that
+ * ignores advice is found out.
+ */
+int ars__os_guard_probe(const void *p);
+
+/* ---- threads and signals ---- */
+
+/*
+ * Sleeps while '*word' == 'expected', until woken or until 'deadline'
+ * (ARS_FOREVER: no limit).  0 when woken, also spuriously; ARS_EAGAIN when the
+ * word differs; ARS_ETIMEDOUT; ARS_EINTR.
+ */
+int ars__os_futex_wait(uint32_t *word, uint32_t expected, ars_time deadline);
+/* Wakes at most 'n' sleepers; returns how many. */
+int ars__os_futex_wake(uint32_t *word, unsigned n);
+
+/* The calling thread's id, unique in the system. */
+int ars__os_thread_id(void);
+
+/*
+ * Blocks SIGPIPE for this thread.  Returns 1 if it was not blocked before, 0
+ * if it was; give that to ars__os_sigpipe_restore(), which takes away a
+ * SIGPIPE that came in the meantime and unblocks it again.
+ */
+int ars__os_sigpipe_block(void);
+int ars__os_sigpipe_restore(int was_unblocked);
+
+/* CPUs this process may use: affinity and, where there is one, the cgroup's quota rounded up; >= 1. */
+int ars__os_cpu_count(void);
+
+/* Fills 'p' with 'n' random bytes from the system; n <= 256. */
+int ars__os_random(void *p, size_t n);
+
+/* ---- descriptors; all new ones are close-on-exec ---- */
+
+int ars__os_close(int fd); /* the descriptor is gone whatever it returns */
+int64_t ars__os_read(int fd, void *buf, size_t n);
+int64_t ars__os_write(int fd, const void *buf, size_t n);
+/* 1: blocking off, 0: on.  Returns the previous setting. */
+int ars__os_set_nonblock(int fd, int on);
+/* An event counter: writing adds, reading takes all; never blocks. */
+int ars__os_eventfd(void);
+
+/* ---- sockets ---- */
+
+int ars__os_socket(int family, int type, int protocol, int nonblock);
+int ars__os_bind(int fd, const struct sockaddr *addr, uint32_t len);
+int ars__os_listen(int fd, int backlog);
+/* 'len' in and out; both may be NULL. */
+int ars__os_accept(int fd, struct sockaddr *addr, uint32_t *len, int nonblock);
+int ars__os_connect(int fd, const struct sockaddr *addr, uint32_t len);
+/* Never raises SIGPIPE; 'dontwait' != 0: ARS_EAGAIN instead of waiting. */
+int64_t ars__os_recv(int fd, void *buf, size_t n, int dontwait);
+int64_t ars__os_send(int fd, const void *buf, size_t n, int dontwait);
+int ars__os_shutdown(int fd, int how);
+int ars__os_getsockopt(int fd, int level, int name, void *value, uint32_t *len);
+int ars__os_setsockopt(int fd, int level, int name, const void *value, uint32_t len);
+int ars__os_getsockname(int fd, struct sockaddr *addr, uint32_t *len);
+int ars__os_getpeername(int fd, struct sockaddr *addr, uint32_t *len);
+
+/* ---- readiness: epoll ---- */
+
+int ars__os_epoll_create(void);
+int ars__os_epoll_ctl(int ep, int op, int fd, struct epoll_event *ev);
+/* Waits until 'deadline' (0: does not wait); number of events.  Nanoseconds where the kernel can, else rounded up to ms. */
+int ars__os_epoll_wait(int ep, struct epoll_event *evs, int n, ars_time deadline);
+
+/* ---- completion: io_uring ---- */
+
+int ars__os_uring_setup(unsigned entries, struct io_uring_params *p);
+int ars__os_uring_enter(int ring, unsigned submit, unsigned wait, unsigned flags, const void *arg,
+                        size_t size);
+int ars__os_uring_register(int ring, unsigned op, void *arg, unsigned n);
+int ars__os_uring_map(void **out, int ring, size_t size, uint64_t offset);
+int ars__os_uring_unmap(void *p, size_t size);
+
+#endif

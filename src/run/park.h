@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef ARS_RUN_PARK_H
+#define ARS_RUN_PARK_H
+
+/*
+ * How anything waits: this is all that a layer above the scheduler uses of it.
+ *
+ * A call that may wait goes like this, and ends in a tail call wherever it can:
+ *
+ *     ars__task *self = ars__task_self();           NULL on a plain thread
+ *     int rc = ars__wait_enter(self, deadline);     budget, cancellation
+ *     if (rc < 0) return rc;
+ *     ... try; done? return ...
+ *     if (deadline == 0) return ARS_ETIMEDOUT;
+ *     ... put self where the waker finds it ...
+ *     return (int)ars__park(self, &wait_class, object, deadline);
+ *
+ * The waker takes the task out of where it was put and calls ars__ready() with
+ * the value that the parked call returns.  The waker writes; the woken call
+ * has nothing left to do.
+ *
+ * When the deadline of the wait passes, or the task is cancelled, the task's
+ * own worker calls the class's interrupt(task, why) once, with ARS_ETIMEDOUT
+ * (the wait's own deadline) or ARS_ECANCELED (anything else).  It either takes
+ * the task out of where it waits and calls ars__ready(task, why), or asks for
+ * the end of what is waited for and lets that make it ready.  A completed
+ * operation beats cancel and deadline, because then the task is ready already
+ * and interrupt() is not called.
+ */
+
+#include <arsenal/task.h>
+
+#include "run/poller.h"
+
+typedef struct ars__task ars__task;
+typedef struct ars__worker ars__worker;
+
+typedef struct ars__wait_class {
+    const char *what; /* for reports: "sleep", "read" ... */
+    void (*interrupt)(ars__task *task, int why);
+} ars__wait_class;
+
+/* The running task, NULL on a plain thread. */
+ars__task *ars__task_self(void);
+/* Its worker.  A task never changes it once it has run. */
+ars__worker *ars__task_worker(const ars__task *task);
+/* What it was parked with. */
+void *ars__task_object(const ars__task *task);
+
+/*
+ * To be called at the entry of every call that may wait, with its deadline.
+ * Spends one unit of the slice's budget and yields first when there is none
+ * left.  0, or ARS_ECANCELED (never with deadline 0).
+ */
+int ars__wait_enter(ars__task *self, ars_time deadline);
+
+/* Suspends the running task; returns the value given to ars__ready(). */
+int64_t ars__park(ars__task *self, const ars__wait_class *wait, void *object, ars_time deadline);
+
+/* Makes a parked task run again; from its own worker only.  Its parked call returns 'result'. */
+void ars__ready(ars__task *task, int32_t result);
+
+/* Touches what ars__ready() will, ahead of time. */
+void ars__ready_prefetch(const ars__task *task);
+
+/* ---- for the I/O layer ---- */
+
+/* The worker's poller, NULL before the first I/O call; installed once. */
+ars__poller *ars__worker_poller(const ars__worker *worker);
+void ars__worker_set_poller(ars__worker *worker, ars__poller *poller);
+/* The runtime's allocator and chosen backend. */
+const ars_alloc *ars__worker_alloc(const ars__worker *worker);
+unsigned ars__worker_backend(const ars__worker *worker);
+/* One line to the runtime's report callback. */
+void ars__worker_report(ars__worker *worker, const char *format, ...) ARS_PRINTF(2, 3);
+
+#endif
