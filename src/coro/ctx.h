@@ -58,7 +58,10 @@ typedef struct ars__ctx_extra {
 int64_t ars__ctx_switch_fpenv(ars__ctx *from, ars__ctx *to, ars__ctx_extra *extra);
 /* ... with its own C++ exception globals; plain where the C++ runtime is not linked. */
 int64_t ars__ctx_switch_cxx(ars__ctx *from, ars__ctx *to, ars__ctx_extra *extra);
-/* To be called first by such a flow: what is in force becomes its own and the outer one. */
+/*
+ * To be called first by such a flow: what is in force becomes the outer one.
+ * Its own are the control words in force, and no exceptions.
+ */
 void ars__ctx_enter_fpenv(ars__ctx_extra *extra);
 void ars__ctx_enter_cxx(ars__ctx_extra *extra);
 /* To be called last, before the final jump. */
