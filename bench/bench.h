@@ -1,0 +1,179 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef BENCH_H
+#define BENCH_H
+
+/*
+ * The frame of a benchmark program.
+ *
+ * The program hands bench_main() a table: for each bench id the systems that
+ * are compared, each a function that does the thing n times.  Systems of one
+ * id are measured in turn (A B A B ...), so that a change in the machine's
+ * mood meets all of them; the ratio of two systems is taken within one run.
+ *
+ * Each system of each id gives one record, a JSON object on a line, on stdout
+ * or appended to the file of --json; the tool "table" makes a table of them.
+ */
+
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "options.h"
+
+struct bench {
+    const char *id;      /* "coro.switch" */
+    const char *system;  /* "arsenal", "limit:...", or a peer's name */
+    const char *version; /* of the system; NULL: unknown */
+    const char *config;  /* what one should know about it; NULL: nothing */
+    const char *unit;    /* NULL: "ns" */
+    /*
+     * Does the thing 'n' times and returns the nanoseconds that took, set-up
+     * left out; or < 0 when it cannot be done here.  With 'once' it is called
+     * with n = 1 and returns the figure itself, in 'unit'.
+     */
+    double (*run)(uint64_t n, void *arg);
+    void *arg;
+    int once;
+    int higher; /* 1: more is better */
+};
+
+enum { BENCH_SAMPLES_MAX = 101, BENCH_SYSTEMS_MAX = 16 };
+
+static inline double bench_now(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec * 1e9 + (double)t.tv_nsec;
+}
+
+/* Keeps the compiler from dropping a value that nobody reads. */
+#define bench_use(x) __asm__ volatile("" ::"r"(x) : "memory")
+
+static inline int bench_by_value(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+static inline double bench_median(double *sorted, int n)
+{
+    return n % 2 ? sorted[n / 2] : (sorted[n / 2 - 1] + sorted[n / 2]) / 2;
+}
+
+/* Writes one record; sorts the samples. */
+static inline void bench_record(FILE *out, const struct bench *b, double *samples, int n)
+{
+    qsort(samples, (size_t)n, sizeof *samples, bench_by_value);
+    fprintf(out,
+            "{\"bench\":\"%s\",\"system\":\"%s\",\"version\":\"%s\",\"config\":\"%s\","
+            "\"unit\":\"%s\",\"better\":\"%s\",\"n\":%d,\"min\":%.6g,\"median\":%.6g,"
+            "\"max\":%.6g}\n",
+            b->id, b->system, b->version ? b->version : "", b->config ? b->config : "",
+            b->unit ? b->unit : "ns", b->higher ? "higher" : "lower", n, samples[0],
+            bench_median(samples, n), samples[n - 1]);
+    fflush(out);
+}
+
+/* How often to do it so that a sample takes about 'target' ns; 0: it cannot be done. */
+static inline uint64_t bench_calibrate(const struct bench *b, double target)
+{
+    for (uint64_t n = 1;;) {
+        double ns = b->run(n, b->arg);
+        if (ns < 0) return 0;
+        if (ns >= target / 4 || n >= (uint64_t)1 << 40) {
+            double fit = (double)n * target / (ns < 1 ? 1 : ns);
+            return fit < 1 ? 1 : (uint64_t)fit;
+        }
+        n *= ns < target / 100 ? 10 : 2;
+    }
+}
+
+/* Measures the systems of one id in turn and writes their records. */
+static inline void bench_one_id(const struct bench **systems, int count, int samples, double target,
+                                FILE *out)
+{
+    static double values[BENCH_SYSTEMS_MAX][BENCH_SAMPLES_MAX];
+    uint64_t times[BENCH_SYSTEMS_MAX];
+
+    for (int s = 0; s < count; s++)
+        times[s] = systems[s]->once ? 1 : bench_calibrate(systems[s], target);
+    for (int i = 0; i < samples; i++) {
+        for (int s = 0; s < count; s++) {
+            if (!times[s]) continue;
+            double x = systems[s]->run(times[s], systems[s]->arg);
+            if (x < 0) times[s] = 0;
+            values[s][i] = systems[s]->once ? x : x / (double)times[s];
+        }
+    }
+    for (int s = 0; s < count; s++) {
+        if (times[s])
+            bench_record(out, systems[s], values[s], samples);
+        else
+            fprintf(stderr, "%s: %s cannot run here, left out\n", systems[s]->id,
+                    systems[s]->system);
+    }
+}
+
+/* A peer is neither ours nor a hand-written limit. */
+static inline int bench_is_peer(const struct bench *b)
+{
+    return strcmp(b->system, "arsenal") && strncmp(b->system, "limit:", 6);
+}
+
+static inline int bench_wanted(const struct option_list *ids, const char *id)
+{
+    for (int i = 0; i < ids->n; i++)
+        if (!strcmp(ids->items[i], id)) return 1;
+    return ids->n == 0;
+}
+
+/* Systems of the same id stand next to each other in 'table', 'n' entries in all. */
+static inline int bench_main(int argc, char **argv, const struct bench *table, size_t n)
+{
+    const char *json = NULL, *items[64];
+    int quick = 0, peers = 0;
+    long samples = 0;
+    struct option_list ids = {items, 0, 64};
+    const struct option options[] = {
+        {"json", OPTION_TEXT, &json, 0, 0, "FILE", "append the records to FILE, not to stdout"},
+        {"samples", OPTION_INT, &samples, 7, BENCH_SAMPLES_MAX, "N",
+         "samples of each (default 21)"},
+        {"quick", OPTION_FLAG, &quick, 0, 0, NULL, "fewer and shorter samples"},
+        {"peers", OPTION_FLAG, &peers, 0, 0, NULL, "measure the peers too"},
+        {0}};
+    const struct command_line cl = {argv[0], "[ID...] [--quick] [--peers] [--json FILE]",
+                                    "Measures, all systems of an id in turn.", options, &ids};
+
+    options_parse(&cl, argc, argv);
+    for (int i = 0; i < ids.n; i++) {
+        size_t k = 0;
+        while (k < n && strcmp(table[k].id, ids.items[i])) k++;
+        if (k == n) options_fail(&cl, "no bench '%s' here", ids.items[i]);
+    }
+    FILE *out = json ? fopen(json, "a") : stdout;
+    if (!out) {
+        fprintf(stderr, "%s: cannot write %s: %s\n", argv[0], json, strerror(errno));
+        return 1;
+    }
+    if (!samples) samples = quick ? 7 : 21;
+    for (size_t i = 0, end; i < n; i = end) {
+        const struct bench *systems[BENCH_SYSTEMS_MAX];
+        int count = 0;
+        for (end = i; end < n && !strcmp(table[end].id, table[i].id); end++)
+            if ((peers || !bench_is_peer(&table[end])) && count < BENCH_SYSTEMS_MAX)
+                systems[count++] = &table[end];
+        if (!bench_wanted(&ids, table[i].id)) continue;
+        fprintf(stderr, "%s ...\n", table[i].id);
+        bench_one_id(systems, count, (int)samples, quick ? 5e6 : 2e7, out);
+    }
+    if (fflush(out) || (json && fclose(out))) {
+        fprintf(stderr, "%s: cannot write %s: %s\n", argv[0], json ? json : "stdout",
+                strerror(errno));
+        return 1;
+    }
+    return 0;
+}
+
+#endif
