@@ -2,9 +2,12 @@
 /* Documented in <arsenal/base.h>. */
 #include <arsenal/base.h>
 
+#define TEXT_OF(x)                  #x
+#define DOTTED(major, minor, patch) TEXT_OF(major) "." TEXT_OF(minor) "." TEXT_OF(patch)
+
 const char *ars_version(void)
 {
-    return "0.1.0";
+    return DOTTED(ARS_VERSION_MAJOR, ARS_VERSION_MINOR, ARS_VERSION_PATCH);
 }
 
 ars_time ars_time_add(ars_time at, ars_time span)

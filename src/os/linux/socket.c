@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: MIT */
+/* Documented in os/os.h. */
+#include "os/os.h"
+
+#include <sys/socket.h>
+
+#include "os/linux/sys.h"
+
+int ars__os_socket(int family, int type, int protocol, int nonblock)
+{
+    int flags = SOCK_CLOEXEC | (nonblock ? SOCK_NONBLOCK : 0);
+    return (int)ARS__SYS(SYS_socket, family, type | flags, protocol);
+}
+
+int ars__os_bind(int fd, const struct sockaddr *addr, uint32_t len)
+{
+    return (int)ARS__SYS(SYS_bind, fd, addr, len);
+}
+
+int ars__os_listen(int fd, int backlog)
+{
+    return (int)ARS__SYS(SYS_listen, fd, backlog);
+}
+
+int ars__os_accept(int fd, struct sockaddr *addr, uint32_t *len, int nonblock)
+{
+    return (int)ARS__SYS(SYS_accept4, fd, addr, len, SOCK_CLOEXEC | (nonblock ? SOCK_NONBLOCK : 0));
+}
+
+int ars__os_connect(int fd, const struct sockaddr *addr, uint32_t len)
+{
+    return (int)ARS__SYS(SYS_connect, fd, addr, len);
+}
+
+int64_t ars__os_recv(int fd, void *buf, size_t n, int dontwait)
+{
+    return ARS__SYS(SYS_recvfrom, fd, buf, n, dontwait ? MSG_DONTWAIT : 0);
+}
+
+int64_t ars__os_send(int fd, const void *buf, size_t n, int dontwait)
+{
+    return ARS__SYS(SYS_sendto, fd, buf, n, MSG_NOSIGNAL | (dontwait ? MSG_DONTWAIT : 0));
+}
+
+int ars__os_shutdown(int fd, int how)
+{
+    return (int)ARS__SYS(SYS_shutdown, fd, how);
+}
+
+int ars__os_getsockopt(int fd, int level, int name, void *value, uint32_t *len)
+{
+    return (int)ARS__SYS(SYS_getsockopt, fd, level, name, value, len);
+}
+
+int ars__os_setsockopt(int fd, int level, int name, const void *value, uint32_t len)
+{
+    return (int)ARS__SYS(SYS_setsockopt, fd, level, name, value, len);
+}
+
+int ars__os_getsockname(int fd, struct sockaddr *addr, uint32_t *len)
+{
+    return (int)ARS__SYS(SYS_getsockname, fd, addr, len);
+}
+
+int ars__os_getpeername(int fd, struct sockaddr *addr, uint32_t *len)
+{
+    return (int)ARS__SYS(SYS_getpeername, fd, addr, len);
+}

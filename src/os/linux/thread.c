@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: MIT */
+/* Documented in os/os.h. */
+#include "os/os.h"
+
+#include <linux/futex.h>
+#include <signal.h>
+
+#include "os/linux/sys.h"
+
+/* The kernel's signal sets are one word; the C library's are larger. */
+static const uint64_t sigpipe_set = UINT64_C(1) << (SIGPIPE - 1);
+
+int ars__os_futex_wait(uint32_t *word, uint32_t expected, ars_time deadline)
+{
+    /* The bitset form takes an absolute time, on the monotonic clock. */
+    ars__timespec ts = ars__timespec_of(deadline);
+    return (int)ARS__SYS(SYS_futex, word, FUTEX_WAIT_BITSET | FUTEX_PRIVATE_FLAG, expected,
+                         deadline == ARS_FOREVER ? NULL : &ts, NULL, FUTEX_BITSET_MATCH_ANY);
+}
+
+int ars__os_futex_wake(uint32_t *word, unsigned n)
+{
+    if (n > INT32_MAX) n = INT32_MAX;
+    return (int)ARS__SYS(SYS_futex, word, FUTEX_WAKE | FUTEX_PRIVATE_FLAG, n);
+}
+
+int ars__os_thread_id(void)
+{
+    return (int)ARS__SYS(SYS_gettid);
+}
+
+int ars__os_sigpipe_block(void)
+{
+    uint64_t before = 0;
+    long rc = ARS__SYS(SYS_rt_sigprocmask, SIG_BLOCK, &sigpipe_set, &before, sizeof before);
+    if (rc < 0) return (int)rc;
+    return (before & sigpipe_set) == 0;
+}
+
+int ars__os_sigpipe_restore(int was_unblocked)
+{
+    if (!was_unblocked) return 0;
+    const ars__timespec no_wait = {0, 0};
+    long rc;
+    /* One may be pending for the thread and one for the process. */
+    do {
+        rc = ARS__SYS(SYS_rt_sigtimedwait, &sigpipe_set, NULL, &no_wait, sizeof sigpipe_set);
+    } while (rc > 0 || rc == ARS_EINTR);
+    return (int)ARS__SYS(SYS_rt_sigprocmask, SIG_UNBLOCK, &sigpipe_set, NULL, sizeof sigpipe_set);
+}
+
+int ars__os_random(void *p, size_t n)
+{
+    if (n > 256) return ARS_EINVAL;
+    long rc = ARS__SYS(SYS_getrandom, p, n, 0);
+    if (rc < 0) return (int)rc;
+    /* Up to 256 bytes come whole unless a signal interrupts the wait for the first entropy after boot. */
+    return (size_t)rc == n ? 0 : ARS_EINTR;
+}
