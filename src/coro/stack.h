@@ -14,7 +14,8 @@
  * A guard makes an overflow fault instead of corrupting the neighbour.  It is
  * one of three kinds, the first that the system has: a guard marker, which
  * costs no mapping; page protection, until the limit of mappings is reached;
- * a canary, a known word that is looked at when the stack is given back.
+ * a canary, known words at the lower end that are looked at when the stack is
+ * given back.  Once a pool had to step down it stays there.
  *
  * At the very top of each stack lies a header, so that a fault address is
  * enough to say whose stack it is.
@@ -26,13 +27,19 @@
 #include <arsenal/alloc.h>
 
 typedef struct ars__stack_header {
-    const char *name; /* whose stack it is, for the overflow report; may be NULL */
+    /* For the overflow report, set by the stack's user; NULL after ars__stack_get(). */
+    const char *name; /* whose stack it is; NULL: unnamed */
+    const char *what; /* what that is; NULL: "task" */
     void *owner;
+    /* The pool's. */
+    char *ars__low;
+    struct ars__stack_header *ars__next;
+    uint64_t ars__pad;
 } ars__stack_header;
 
 typedef struct ars__stack {
-    char *low;  /* lowest usable byte; the guard lies below */
-    char *top;  /* first byte above the usable part: the header's address, aligned to 16 */
+    char *low; /* lowest usable byte; the guard lies below */
+    char *top; /* first byte above the usable part: the header's address, aligned to 16 */
 } ars__stack;
 
 static inline ars__stack_header *ars__stack_header_of(ars__stack s)
@@ -41,15 +48,16 @@ static inline ars__stack_header *ars__stack_header_of(ars__stack s)
 }
 
 typedef struct ars__stack_stats {
-    uint64_t reserved;   /* stacks that there is address space for */
-    uint64_t carved;     /* stacks ever handed out at the same time */
+    uint64_t reserved; /* stacks that there is address space for */
+    uint64_t carved;   /* of these, stacks with a guard: what was ever used, and a few more */
     uint64_t in_use;
     uint64_t guard_light, guard_protect, guard_canary; /* carved stacks by kind of guard */
-    uint64_t smashed;    /* canaries found dead */
+    uint64_t smashed;                                  /* canaries found dead */
 } ars__stack_stats;
 
 typedef struct ars__stack_pool ars__stack_pool;
 
+/* 0, or ARS_ENOMEM.  Reserves nothing yet. */
 int ars__stack_pool_new(ars__stack_pool **out, const ars_alloc *alloc);
 void ars__stack_pool_free(ars__stack_pool *pool); /* all stacks back or abandoned */
 
@@ -64,7 +72,7 @@ int ars__stack_get(ars__stack_pool *pool, ars__stack *out);
 /* Gives it back. 1 if its canary was dead (counted), else 0. */
 int ars__stack_put(ars__stack_pool *pool, ars__stack stack);
 
-/* Whether the live frame of 'pool's stacks is at most 'used' bytes: gives the pages below back.  Not called on the running stack. */
+/* Gives back the pages below 'sp' of a stack that is not running. */
 void ars__stack_trim(ars__stack_pool *pool, ars__stack stack, const void *sp);
 
 ars__stack_stats ars__stack_pool_stats(const ars__stack_pool *pool);
