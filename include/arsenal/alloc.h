@@ -2,7 +2,7 @@
 #ifndef ARSENAL_ALLOC_H
 #define ARSENAL_ALLOC_H
 
-#include <arsenal/base.h>
+#include <arsenal/atomic.h>
 
 ARS_BEGIN_DECLS
 
@@ -41,12 +41,12 @@ ARS_API const ars_alloc *ars_alloc_default(void);
  * is in use, the most that ever was, and how often it was called.  It tells
  * whether a program gave back what it took.  Safe from several threads.
  *
- * All-zero is not valid; fields are private except through the calls below.
+ * All-zero is not valid; it must not be moved while it is in use.
  */
 typedef struct ars_alloc_tracker {
     ars_alloc alloc; /* hand &tracker.alloc to whoever allocates */
     const ars_alloc *ars__base;
-    uint64_t ars__bytes, ars__peak, ars__blocks, ars__calls;
+    ars_atomic_u64 ars__bytes, ars__peak, ars__blocks, ars__calls;
 } ars_alloc_tracker;
 
 /* What a tracker has counted: bytes and blocks in use, peak bytes, calls made. */
@@ -83,8 +83,9 @@ ARS_API ars_alloc_stats ars_alloc_tracker_stats(const ars_alloc_tracker *tracker
 typedef struct ars_alloc_failer {
     ars_alloc alloc; /* hand &failer.alloc to whoever allocates */
     const ars_alloc *ars__base;
-    uint64_t ars__at, ars__calls, ars__failed;
+    uint64_t ars__at;
     int ars__from_then_on;
+    ars_atomic_u64 ars__calls, ars__failed;
 } ars_alloc_failer;
 
 /*
