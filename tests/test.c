@@ -72,6 +72,12 @@ void test_same(const char *file, int line, const char *what, const char *a, cons
         test_fail(file, line, "%s: \"%s\", \"%s\"", what, a ? a : "(null)", b ? b : "(null)");
 }
 
+long test_times(long full, long quick)
+{
+    const char *set = getenv("ARS_TEST_QUICK");
+    return set && strcmp(set, "1") == 0 ? quick : full;
+}
+
 void test_skipped(const char *format, ...)
 {
     va_list args;

@@ -45,6 +45,9 @@ void test_same(const char *file, int line, const char *what, const char *a, cons
 #define CHECK_STR(a, b) test_same(__FILE__, __LINE__, #a " == " #b, (a), (b))
 #define FAIL(...)       test_fail(__FILE__, __LINE__, __VA_ARGS__)
 
+/* How often to repeat: 'full' times, or 'quick' with --quick (ARS_TEST_QUICK=1), as CI does under ASan. */
+long test_times(long full, long quick);
+
 /* Says that a part of the case cannot run here; the case goes on. */
 void test_skipped(const char *format, ...) ARS_PRINTF(1, 2);
 /* Ends the whole program as skipped (77). */
