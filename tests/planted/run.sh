@@ -73,7 +73,7 @@ for name; do
         # How it showed: a sanitizer's summary, an assertion, a signal, or the time limit.
         how=$(printf '%s\n' "$output" | grep -m 1 -E 'SUMMARY:|runtime error:|[a-z_]+\.[ch]:[0-9]+:|[Aa]ssert')
         [ -n "$how" ] || how=$(printf '%s\n' "$output" | grep -m 1 -E '\*\*\*')
-        echo "planted $name: caught by $catch:" $how
+        echo "planted $name: caught by $catch:" $how | sed "s|$copy/||g"
     fi
     git apply -R "$patch" || fail "$name: cannot be taken out again"
 done
