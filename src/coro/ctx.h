@@ -34,6 +34,9 @@ typedef struct ars__ctx {
 /* Suspends the running flow into '*from' and resumes '*to'; returns from->result when resumed. */
 int64_t ars__ctx_switch(ars__ctx *from, ars__ctx *to);
 
+/* The same function for callers that return int: gcc makes no tail call of one whose result it narrows. */
+int ars__ctx_switch_int(ars__ctx *from, ars__ctx *to) __asm__("ars__ctx_switch");
+
 /* The same without saving: the running flow is over. */
 _Noreturn void ars__ctx_jump(ars__ctx *to);
 
@@ -64,8 +67,13 @@ int64_t ars__ctx_switch_cxx(ars__ctx *from, ars__ctx *to, ars__ctx_extra *extra)
  */
 void ars__ctx_enter_fpenv(ars__ctx_extra *extra);
 void ars__ctx_enter_cxx(ars__ctx_extra *extra);
-/* To be called last, before the final jump. */
+/* To be called last, before the final jump: the outer one is in force again. */
 void ars__ctx_leave_fpenv(ars__ctx_extra *extra);
 void ars__ctx_leave_cxx(ars__ctx_extra *extra);
+/*
+ * The opposite of ars__ctx_leave_cxx(): a flow that has both kinds calls one
+ * before and the other after ars__ctx_switch_fpenv().
+ */
+void ars__ctx_back_cxx(ars__ctx_extra *extra);
 
 #endif

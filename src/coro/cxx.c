@@ -18,14 +18,6 @@ static void exchange(uint64_t keep[2], const uint64_t load[2])
     memcpy(globals, load, 2 * sizeof load[0]);
 }
 
-int64_t ars__ctx_switch_cxx(ars__ctx *from, ars__ctx *to, ars__ctx_extra *extra)
-{
-    exchange(extra->mine, extra->outer);
-    int64_t result = ars__ctx_switch(from, to);
-    exchange(extra->outer, extra->mine);
-    return result;
-}
-
 void ars__ctx_enter_cxx(ars__ctx_extra *extra)
 {
     memset(extra->mine, 0, sizeof extra->mine);
@@ -35,4 +27,17 @@ void ars__ctx_enter_cxx(ars__ctx_extra *extra)
 void ars__ctx_leave_cxx(ars__ctx_extra *extra)
 {
     exchange(extra->mine, extra->outer);
+}
+
+void ars__ctx_back_cxx(ars__ctx_extra *extra)
+{
+    exchange(extra->outer, extra->mine);
+}
+
+int64_t ars__ctx_switch_cxx(ars__ctx *from, ars__ctx *to, ars__ctx_extra *extra)
+{
+    ars__ctx_leave_cxx(extra);
+    int64_t result = ars__ctx_switch(from, to);
+    ars__ctx_back_cxx(extra);
+    return result;
 }

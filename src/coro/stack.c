@@ -4,6 +4,7 @@
 
 #include <arsenal/atomic.h>
 
+#include "base/san.h"
 #include "os/os.h"
 
 enum {
@@ -26,7 +27,7 @@ typedef struct segment {
     uint64_t count;
 } segment;
 
-struct ars__stack_pool {
+struct ars_stack_pool {
     const ars_alloc *alloc;
     ars__stack_pool *next;
     ars__stack_header *free;
@@ -85,21 +86,6 @@ int ars__stack_pool_new(ars__stack_pool **out, const ars_alloc *alloc)
     unlock_pools();
     *out = pool;
     return 0;
-}
-
-void ars__stack_pool_free(ars__stack_pool *pool)
-{
-    if (!pool) return;
-    lock_pools(0);
-    ars__stack_pool **link = &pools;
-    while (*link != pool) link = &(*link)->next;
-    *link = pool->next;
-    unlock_pools();
-
-    unsigned n = ars_atomic_u32_load_relaxed(&pool->segments);
-    for (unsigned i = 0; i < n; i++)
-        ars__os_release(pool->segment[i].base, pool->segment[i].count * pool->stride);
-    pool->alloc->free(pool->alloc->ctx, pool, sizeof *pool, _Alignof(ars__stack_pool));
 }
 
 /* Reserves one more segment, of 'want' stacks or what the address space still has. */
@@ -165,6 +151,25 @@ static char *guard_of(const ars__stack_pool *pool, uint64_t number)
 {
     const segment *s = segment_of(pool, number);
     return s->base + (number - s->first) * pool->stride;
+}
+
+void ars__stack_pool_free(ars__stack_pool *pool)
+{
+    if (!pool) return;
+    lock_pools(0);
+    ars__stack_pool **link = &pools;
+    while (*link != pool) link = &(*link)->next;
+    *link = pool->next;
+    unlock_pools();
+
+    if (ARS__ASAN) {
+        for (uint64_t i = 0; i < pool->fresh; i++)
+            ars__san_unpoison(guard_of(pool, i), pool->stride);
+    }
+    unsigned n = ars_atomic_u32_load_relaxed(&pool->segments);
+    for (unsigned i = 0; i < n; i++)
+        ars__os_release(pool->segment[i].base, pool->segment[i].count * pool->stride);
+    pool->alloc->free(pool->alloc->ctx, pool, sizeof *pool, _Alignof(ars__stack_pool));
 }
 
 static ars__stack_header *header_at(const ars__stack_pool *pool, uint64_t number)
@@ -254,6 +259,8 @@ int ars__stack_get(ars__stack_pool *pool, ars__stack *out)
     h->owner = NULL;
     pool->stats.in_use++;
     *out = (ars__stack){h->ars__low, (char *)h};
+    /* Frames that were abandoned have left their red zones behind. */
+    ars__san_unpoison(out->low, (size_t)(out->top - out->low));
     return 0;
 }
 

@@ -55,7 +55,7 @@ typedef struct ars__stack_stats {
     uint64_t smashed;                                  /* canaries found dead */
 } ars__stack_stats;
 
-typedef struct ars__stack_pool ars__stack_pool;
+typedef struct ars_stack_pool ars__stack_pool; /* <arsenal/coro.h> has the public side */
 
 /* 0, or ARS_ENOMEM.  Reserves nothing yet. */
 int ars__stack_pool_new(ars__stack_pool **out, const ars_alloc *alloc);
