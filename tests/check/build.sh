@@ -9,7 +9,8 @@ for cc in gcc clang; do
         if ! output=$({ cmake --preset $kind -B $dir -DCMAKE_C_COMPILER=$cc -DCMAKE_CXX_COMPILER=$cxx \
             -DARSENAL_WERROR=ON && cmake --build $dir -- -k 0; } 2>&1); then
             printf '%s: failed\n' "$dir"
-            printf '%s\n' "$output" | grep -E 'error|warning|FAILED|No space left' | head -n 30
+            printf '%s\n' "$output" | grep -v -- ' -[co] ' |
+                grep -E 'error[: ]|warning[: ]|Error|undefined|FAILED|No space left' | head -n 30
             bad=1
         fi
     done
