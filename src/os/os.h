@@ -46,7 +46,8 @@ int ars__os_discard(void *p, size_t size);
 /*
  * Makes 'n' ranges of 'size' bytes, 'stride' apart from 'p' on, fault on any
  * access without splitting the mapping (Linux: MADV_GUARD_INSTALL, 6.13).
- * ARS_EINVAL or ARS_ENOSYS where the system cannot.
+ * ARS_EINVAL or ARS_ENOSYS where the system cannot.  After an error some of
+ * the ranges may be guarded.
  */
 int ars__os_guard_light(void *p, size_t size, size_t stride, unsigned n);
 
@@ -70,6 +71,9 @@ int ars__os_guard_probe(const void *p);
 int ars__os_futex_wait(uint32_t *word, uint32_t expected, ars_time deadline);
 /* Wakes at most 'n' sleepers; returns how many. */
 int ars__os_futex_wake(uint32_t *word, unsigned n);
+
+/* Lets other threads of this CPU run. */
+int ars__os_thread_yield(void);
 
 /* The calling thread's id, unique in the system. */
 int ars__os_thread_id(void);
@@ -95,6 +99,11 @@ int64_t ars__os_read(int fd, void *buf, size_t n);
 int64_t ars__os_write(int fd, const void *buf, size_t n);
 /* 1: blocking off, 0: on.  Returns the previous setting. */
 int ars__os_set_nonblock(int fd, int on);
+/*
+ * Which of 'events' (enum ars_fd_events of <arsenal/wait.h>, whose values are the system's) hold
+ * for 'fd' now, errors and hang-ups included; 0 if none.  Does not wait.  ARS_EBADF.
+ */
+int ars__os_poll(int fd, unsigned events);
 /* An event counter: writing adds, reading takes all; never blocks. */
 int ars__os_eventfd(void);
 
@@ -105,6 +114,7 @@ int ars__os_bind(int fd, const struct sockaddr *addr, uint32_t len);
 int ars__os_listen(int fd, int backlog);
 /* 'len' in and out; both may be NULL. */
 int ars__os_accept(int fd, struct sockaddr *addr, uint32_t *len, int nonblock);
+/* ARS_EINTR: the attempt goes on, as after ARS_EINPROGRESS. */
 int ars__os_connect(int fd, const struct sockaddr *addr, uint32_t len);
 /* Never raises SIGPIPE; 'dontwait' != 0: ARS_EAGAIN instead of waiting. */
 int64_t ars__os_recv(int fd, void *buf, size_t n, int dontwait);
@@ -115,8 +125,18 @@ int ars__os_setsockopt(int fd, int level, int name, const void *value, uint32_t 
 int ars__os_getsockname(int fd, struct sockaddr *addr, uint32_t *len);
 int ars__os_getpeername(int fd, struct sockaddr *addr, uint32_t *len);
 
-/* ---- readiness: epoll ---- */
+/* Removes a name of a file. */
+int ars__os_unlink(const char *path);
 
+/* Network interfaces: index (> 0) of a name, and name of an index.  ARS_ENODEV (-19) if there is none. */
+enum { ARS__OS_INTERFACE_NAME = 16 };
+int ars__os_interface_index(const char *name);
+int ars__os_interface_name(unsigned index, char name[ARS__OS_INTERFACE_NAME]);
+
+/* ---- readiness: poll and epoll; events are poll(2)'s bits ---- */
+
+/* Which of 'events' hold now, or an error or hang-up; 0: none.  Never waits. */
+int ars__os_poll(int fd, unsigned events);
 int ars__os_epoll_create(void);
 int ars__os_epoll_ctl(int ep, int op, int fd, struct epoll_event *ev);
 /* Waits until 'deadline' (0: does not wait); number of events.  Nanoseconds where the kernel can, else rounded up to ms. */

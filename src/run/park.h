@@ -52,10 +52,19 @@ void *ars__task_object(const ars__task *task);
  * Spends one unit of the slice's budget and yields first when there is none
  * left.  0, or ARS_ECANCELED (never with deadline 0).
  */
-int ars__wait_enter(ars__task *self, ars_time deadline);
+#define ars__wait_enter(self, deadline)                                                            \
+    ars__wait_enter_at((self), (deadline), __builtin_dwarf_cfa())
+int ars__wait_enter_at(ars__task *self, ars_time deadline, const void *frame);
 
-/* Suspends the running task; returns the value given to ars__ready(). */
-int64_t ars__park(ars__task *self, const ars__wait_class *wait, void *object, ars_time deadline);
+/*
+ * Suspends the running task; returns the value given to ars__ready().  To be
+ * called from the public function itself: its caller is the place that reports
+ * show.
+ */
+#define ars__park(self, wait, object, deadline)                                                    \
+    ars__park_at((self), (wait), (object), (deadline), __builtin_return_address(0))
+int64_t ars__park_at(ars__task *self, const ars__wait_class *wait, void *object, ars_time deadline,
+                     const void *place);
 
 /* Makes a parked task run again; from its own worker only.  Its parked call returns 'result'. */
 void ars__ready(ars__task *task, int32_t result);

@@ -24,6 +24,11 @@ int ars__os_futex_wake(uint32_t *word, unsigned n)
     return (int)ARS__SYS(SYS_futex, word, FUTEX_WAKE | FUTEX_PRIVATE_FLAG, n);
 }
 
+int ars__os_thread_yield(void)
+{
+    return (int)ARS__SYS(SYS_sched_yield);
+}
+
 int ars__os_thread_id(void)
 {
     return (int)ARS__SYS(SYS_gettid);
