@@ -39,7 +39,7 @@ struct ars_coro {
     size_t caller_size;
 };
 
-/* In front of every coroutine so that contexts have a cache line each. */
+/* What a coroutine is aligned to, so that each context has a cache line to itself. */
 enum { LINE = 64 };
 ARS__STATIC_ASSERT(sizeof(struct ars_coro) <= 256);
 ARS__STATIC_ASSERT(ARS_CORO_STACK_MIN >= 2 * (sizeof(struct ars_coro) + LINE));
@@ -54,7 +54,7 @@ static int resume_sanitized(ars_coro *coro)
     coro->caller_fiber = ars__san_fiber_current();
     ars__san_switch_start(&fake, coro->low, (size_t)((char *)coro - coro->low));
     ars__san_fiber_switch(coro->fiber, 0);
-    int rc = ars__ctx_switch_int(&coro->caller, &coro->ctx);
+    int rc = ars__ctx_resume(&coro->caller, &coro->ctx);
     ars__san_switch_finish(fake, NULL, NULL);
     return rc;
 }
@@ -70,7 +70,7 @@ static ARS__NOINLINE int yield_slow(ars_coro *self)
     if (flags & ARS_CORO_FPENV)
         rc = (int)ars__ctx_switch_fpenv(&self->ctx, &self->caller, &self->extras->fpenv);
     else
-        rc = ars__ctx_switch_int(&self->ctx, &self->caller);
+        rc = ars__ctx_yield(&self->ctx, &self->caller);
     ars__san_switch_finish(fake, &self->caller_low, &self->caller_size);
     if (flags & ARS_CORO_CXX) ars__ctx_back_cxx(&self->extras->cxx);
     return rc;
@@ -156,7 +156,7 @@ int ars_coro_resume(ars_coro *coro, void *in, void **out)
     coro->ctx.flags = RUNNING;
     *coro->in = in;
     if (sanitized) return resume_sanitized(coro);
-    return ars__ctx_switch_int(&coro->caller, &coro->ctx);
+    return ars__ctx_resume(&coro->caller, &coro->ctx);
 }
 
 int ars_coro_yield(ars_coro *self, void *out, void **in)
@@ -166,7 +166,7 @@ int ars_coro_yield(ars_coro *self, void *out, void **in)
     self->ctx.flags = SUSPENDED;
     *self->out = out;
     if (sanitized || ARS__UNLIKELY(self->caller.flags)) return yield_slow(self);
-    return ars__ctx_switch_int(&self->ctx, &self->caller);
+    return ars__ctx_yield(&self->ctx, &self->caller);
 }
 
 int ars_coro_free(ars_coro *coro)

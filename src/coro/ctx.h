@@ -37,6 +37,13 @@ int64_t ars__ctx_switch(ars__ctx *from, ars__ctx *to);
 /* The same function for callers that return int: gcc makes no tail call of one whose result it narrows. */
 int ars__ctx_switch_int(ars__ctx *from, ars__ctx *to) __asm__("ars__ctx_switch");
 
+/*
+ * Copies of it for the two sides of a coroutine: each is an indirect jump of
+ * its own, and one that mostly goes to the same place is predicted sooner.
+ */
+int ars__ctx_resume(ars__ctx *from, ars__ctx *to);
+int ars__ctx_yield(ars__ctx *from, ars__ctx *to);
+
 /* The same without saving: the running flow is over. */
 _Noreturn void ars__ctx_jump(ars__ctx *to);
 

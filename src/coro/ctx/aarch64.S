@@ -12,7 +12,8 @@
  *                             x29  x30  x19 - x28  d8 - d15
  *
  * A flow is resumed by `br` and not by `ret`, which the return predictor
- * would always get wrong.  Code built for BTI is the exception: the places
+ * would always get wrong; the copies of the switch give it more slots to
+ * predict from.  Code built for BTI is the exception: the places
  * where flows go on are return addresses, have no landing pad, and accept a
  * `ret` only.  So a library that serves BTI programs is to be built for BTI
  * too (-mbranch-protection=standard).
@@ -111,8 +112,9 @@
         GO_ON   x3
 .endm
 
-/* int64_t ars__ctx_switch(ars__ctx *from: x0, ars__ctx *to: x1) */
-ENTRY ars__ctx_switch
+/* int64_t NAME(ars__ctx *from: x0, ars__ctx *to: x1) */
+.macro SWITCH name
+ENTRY \name
         sub     sp, sp, #160
         .cfi_def_cfa_offset 160
         stp     x29, x30, [sp]
@@ -129,7 +131,12 @@ ENTRY ars__ctx_switch
         mov     x2, sp
         str     x2, [x0]
         RESUME  x1
-END ars__ctx_switch
+END \name
+.endm
+
+SWITCH ars__ctx_switch
+SWITCH ars__ctx_resume
+SWITCH ars__ctx_yield
 
 /* void ars__ctx_jump(ars__ctx *to: x0) */
 ENTRY ars__ctx_jump
