@@ -32,10 +32,7 @@ typedef struct ars__ctx {
 } ars__ctx;
 
 /* Suspends the running flow into '*from' and resumes '*to'; returns from->result when resumed. */
-int64_t ars__ctx_switch(ars__ctx *from, ars__ctx *to);
-
-/* The same function for callers that return int: gcc makes no tail call of one whose result it narrows. */
-int ars__ctx_switch_int(ars__ctx *from, ars__ctx *to) __asm__("ars__ctx_switch");
+int ars__ctx_switch(ars__ctx *from, ars__ctx *to);
 
 /*
  * Copies of it for the two sides of a coroutine: each is an indirect jump of
@@ -65,9 +62,9 @@ typedef struct ars__ctx_extra {
 } ars__ctx_extra;
 
 /* ars__ctx_switch() for a flow with its own floating-point control words (MXCSR and x87 CW; FPCR). */
-int64_t ars__ctx_switch_fpenv(ars__ctx *from, ars__ctx *to, ars__ctx_extra *extra);
+int ars__ctx_switch_fpenv(ars__ctx *from, ars__ctx *to, ars__ctx_extra *extra);
 /* ... with its own C++ exception globals; plain where the C++ runtime is not linked. */
-int64_t ars__ctx_switch_cxx(ars__ctx *from, ars__ctx *to, ars__ctx_extra *extra);
+int ars__ctx_switch_cxx(ars__ctx *from, ars__ctx *to, ars__ctx_extra *extra);
 /*
  * To be called first by such a flow: what is in force becomes the outer one.
  * Its own are the control words in force, and no exceptions.

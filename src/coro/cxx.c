@@ -34,10 +34,10 @@ void ars__ctx_back_cxx(ars__ctx_extra *extra)
     exchange(extra->outer, extra->mine);
 }
 
-int64_t ars__ctx_switch_cxx(ars__ctx *from, ars__ctx *to, ars__ctx_extra *extra)
+int ars__ctx_switch_cxx(ars__ctx *from, ars__ctx *to, ars__ctx_extra *extra)
 {
     ars__ctx_leave_cxx(extra);
-    int64_t result = ars__ctx_switch(from, to);
+    int result = ars__ctx_switch(from, to);
     ars__ctx_back_cxx(extra);
     return result;
 }

@@ -297,9 +297,9 @@ int ars_group_wait(ars_group *handle, ars_time deadline)
     }
     if (deadline == 0) return ARS_ETIMEDOUT;
     group->waiter = self;
-    int64_t result = ars__park(self, &wait_class, handle, deadline);
+    int result = ars__park(self, &wait_class, handle, deadline);
     ars__san_acquire(group);
-    return (int)result;
+    return result;
 }
 
 /* Waits as the end of a task does: it cannot be cancelled, and the handle may be gone. */

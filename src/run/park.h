@@ -13,7 +13,7 @@
  *     ... try; done? return ...
  *     if (deadline == 0) return ARS_ETIMEDOUT;
  *     ... put self where the waker finds it ...
- *     return (int)ars__park(self, &wait_class, object, deadline);
+ *     return ars__park(self, &wait_class, object, deadline);
  *
  * The waker takes the task out of where it was put and calls ars__ready() with
  * the value that the parked call returns.  The waker writes; the woken call
@@ -63,8 +63,8 @@ int ars__wait_enter_at(ars__task *self, ars_time deadline, const void *frame);
  */
 #define ars__park(self, wait, object, deadline)                                                    \
     ars__park_at((self), (wait), (object), (deadline), __builtin_return_address(0))
-int64_t ars__park_at(ars__task *self, const ars__wait_class *wait, void *object, ars_time deadline,
-                     const void *place);
+int ars__park_at(ars__task *self, const ars__wait_class *wait, void *object, ars_time deadline,
+                 const void *place);
 
 /* Makes a parked task run again; from its own worker only.  Its parked call returns 'result'. */
 void ars__ready(ars__task *task, int32_t result);

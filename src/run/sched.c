@@ -331,13 +331,13 @@ static void announce(ars__worker *w, ars__task *from, ars__task *to)
 }
 #endif
 
-static ARS__NOINLINE int64_t switch_slow(ars__worker *w, ars__task *me, ars__task *next)
+static ARS__NOINLINE int switch_slow(ars__worker *w, ars__task *me, ars__task *next)
 {
     (void)w;
 #if ARS__SAN_FIBERS
     announce(w, me, next);
 #endif
-    int64_t result;
+    int result;
     switch (me->ctx.flags & (ARS__FPENV | ARS__CXX)) {
     case ARS__FPENV: result = ars__ctx_switch_fpenv(&me->ctx, &next->ctx, &me->extra->fpenv); break;
     case ARS__CXX: result = ars__ctx_switch_cxx(&me->ctx, &next->ctx, &me->extra->cxx); break;
@@ -354,7 +354,7 @@ static ARS__NOINLINE int64_t switch_slow(ars__worker *w, ars__task *me, ars__tas
     return result;
 }
 
-static inline int64_t switch_to(ars__worker *w, ars__task *me, ars__task *next)
+static inline int switch_to(ars__worker *w, ars__task *me, ars__task *next)
 {
     w->current = next;
     w->budget = ARS__BUDGET;
@@ -382,17 +382,31 @@ _Noreturn void ars__sched_leave(ars__worker *w, ars__task *self, ars__stack stac
     ars__ctx_jump(&next->ctx);
 }
 
-int64_t ars__sched_yield(ars__worker *w, ars__task *self)
+/* Everybody runs before the yielder does again, so new tasks queue up too. */
+static ARS__NOINLINE int yield_slow(ars__worker *w, ars__task *self)
 {
-    /* Everybody runs before the yielder does again, so new tasks queue up too. */
-    while (ARS__UNLIKELY(!ars__list_empty(&w->fresh)) && !w->starved) {
+    while (!ars__list_empty(&w->fresh) && !w->starved) {
         ars__list *oldest = w->fresh.next;
         ars__list_remove(oldest);
         push(w, ARS__MEMBER(oldest, ars__task, siblings));
     }
-    self->ctx.result = 0;
     push(w, self);
     return switch_to(w, self, pick(w));
+}
+
+int ars__sched_yield(ars__worker *w, ars__task *self)
+{
+    self->ctx.result = 0;
+    /* The fast path makes no call but the switch, so that it keeps nothing on the stack. */
+    uint32_t ready = w->tail - w->head;
+    if (ARS__UNLIKELY(ready == 0 || ready > w->mask || w->tick <= 1 || w->fresh.next != &w->fresh ||
+                      w->spill_first))
+        return yield_slow(w, self);
+    ars__task *next = w->ready[w->head & w->mask];
+    if (ARS__UNLIKELY((next->ctx.flags & ARS__NEW) | self->ctx.flags)) return yield_slow(w, self);
+    w->ready[w->tail++ & w->mask] = self;
+    w->tick--;
+    return switch_to(w, self, pop(w));
 }
 
 /* ---- park.h ---- */
@@ -459,8 +473,16 @@ static ARS__NOINLINE void arm(ars__worker *w, ars__task *self)
     ars__wheel_add(&w->wheel, timer, limit);
 }
 
-int64_t ars__park_at(ars__task *self, const ars__wait_class *wait, void *object, ars_time deadline,
-                     const void *place)
+static ARS__NOINLINE int park_slow(ars__worker *w, ars__task *self)
+{
+    if (ARS__UNLIKELY(!ars__list_linked(&self->siblings)))
+        ars__list_append(&self->group->tasks, &self->siblings);
+    if (self->u.parked.limit != ARS_FOREVER) arm(w, self);
+    return switch_to(w, self, pick(w));
+}
+
+int ars__park_at(ars__task *self, const ars__wait_class *wait, void *object, ars_time deadline,
+                 const void *place)
 {
     ars__worker *w = self->worker;
     ARS__ASSERT(w->current == self && !self->wait);
@@ -470,12 +492,16 @@ int64_t ars__park_at(ars__task *self, const ars__wait_class *wait, void *object,
     self->u.parked.deadline = deadline;
     self->u.parked.place = place;
     self->u.parked.since = w->now;
-    if (ARS__UNLIKELY(!ars__list_linked(&self->siblings)))
-        ars__list_append(&self->group->tasks, &self->siblings);
     ars_time limit = deadline < self->scope_limit ? deadline : self->scope_limit;
     self->u.parked.limit = limit;
-    if (limit != ARS_FOREVER) arm(w, self);
-    return switch_to(w, self, pick(w));
+    /* As in yield: one call, and that in tail position. */
+    if (ARS__UNLIKELY(limit != ARS_FOREVER || !ars__list_linked(&self->siblings) ||
+                      w->head == w->tail || w->tick <= 1 || self->ctx.flags))
+        return park_slow(w, self);
+    ars__task *next = w->ready[w->head & w->mask];
+    if (ARS__UNLIKELY(next->ctx.flags & ARS__NEW)) return park_slow(w, self);
+    w->tick--;
+    return switch_to(w, self, pop(w));
 }
 
 void ars__ready(ars__task *task, int32_t result)

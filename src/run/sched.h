@@ -210,7 +210,7 @@ void ars__sched_start(ars__worker *worker, ars__task *task);
 ars__task *ars__sched_successor(ars__worker *worker);
 /* The running task is over: gives back its stack and goes on elsewhere. */
 _Noreturn void ars__sched_leave(ars__worker *worker, ars__task *self, ars__stack stack);
-int64_t ars__sched_yield(ars__worker *worker, ars__task *self);
+int ars__sched_yield(ars__worker *worker, ars__task *self);
 /* Calls the interrupt of a parked task, unless that has happened. */
 void ars__task_interrupt(ars__task *task, int why);
 /* From any thread: delivers the message on the worker, and wakes it. */

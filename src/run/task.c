@@ -170,19 +170,26 @@ const char *ars__task_name(const ars__task *task)
 
 /* ---- <arsenal/task.h> ---- */
 
-int ars_yield(void)
+static ARS__NOINLINE int yield_checked(ars__worker *worker, const void *frame)
 {
-    ars__worker *worker = ars__worker_here();
-    if (ARS__UNLIKELY(!worker)) {
+    ars__task *self;
+    if (!worker) {
         ars__os_thread_yield();
         return 0;
     }
+    self = worker->current;
+    ars__sched_yield(worker, self);
+    return ars__wait_enter_at(self, ARS_FOREVER, frame);
+}
+
+int ars_yield(void)
+{
+    ars__worker *worker = ars__worker_here();
+    if (ARS__UNLIKELY(!worker)) return yield_checked(NULL, NULL);
     ars__task *self = worker->current;
-    if (ARS__UNLIKELY(self->outermost || self->scope_limit != ARS_FOREVER || self->group->reason)) {
-        ars__sched_yield(worker, self);
-        return ars__wait_enter(self, ARS_FOREVER);
-    }
-    return (int)ars__sched_yield(worker, self);
+    if (ARS__UNLIKELY(self->outermost || self->scope_limit != ARS_FOREVER || self->group->reason))
+        return yield_checked(worker, __builtin_dwarf_cfa());
+    return ars__sched_yield(worker, self);
 }
 
 static void sleep_interrupt(ars__task *task, int why)
@@ -206,7 +213,7 @@ int ars_sleep(ars_time deadline)
     int rc = ars__wait_enter(self, deadline);
     if (rc < 0) return rc;
     if (deadline <= self->worker->now) return 0;
-    return (int)ars__park(self, &sleep_class, NULL, deadline);
+    return ars__park(self, &sleep_class, NULL, deadline);
 }
 
 int ars_cancel_reason(void)
