@@ -16,6 +16,11 @@ endif()
 set(THREADS_PREFER_PTHREAD_FLAG ON)
 find_package(Threads REQUIRED)
 
+set(ARS_WARNINGS -Wall -Wextra -Wshadow -Wvla -Wpointer-arith
+  $<$<COMPILE_LANGUAGE:C>:-Wstrict-prototypes> $<$<COMPILE_LANGUAGE:C>:-Wmissing-prototypes>)
+if(ARSENAL_WERROR)
+  list(APPEND ARS_WARNINGS -Werror)
+endif()
 set(ARS_SANITIZE_FLAGS "")
 if(ARSENAL_SANITIZE STREQUAL "undefined")
   set(ARS_SANITIZE_FLAGS -fsanitize=undefined -fno-sanitize-recover=all -fno-omit-frame-pointer -g)
@@ -35,10 +40,7 @@ endif()
 # What the library and the programs of this tree are compiled with.
 function(ars_compile target)
   target_compile_features(${target} PRIVATE c_std_11)
-  target_compile_options(${target} PRIVATE -Wall -Wextra -Wshadow -Wvla -Wpointer-arith
-    $<$<COMPILE_LANGUAGE:C>:-Wstrict-prototypes>
-    $<$<COMPILE_LANGUAGE:C>:-Wmissing-prototypes>
-    $<$<BOOL:${ARSENAL_WERROR}>:-Werror>)
+  target_compile_options(${target} PRIVATE ${ARS_WARNINGS})
   if(ARSENAL_ASSERT)
     target_compile_definitions(${target} PRIVATE ARS_ASSERT=1)
   else()
