@@ -148,7 +148,7 @@ int ars_coro_new_on(ars_coro **out, void *stack, size_t size, ars_coro_fn *fn,
     return 0;
 }
 
-int ars_coro_resume(ars_coro *coro, void *in, void **out)
+ARS__ALIGNED(64) int ars_coro_resume(ars_coro *coro, void *in, void **out)
 {
     if (ARS__UNLIKELY(!coro || coro->ctx.flags != SUSPENDED))
         return coro && coro->ctx.flags == RUNNING ? ARS_EBUSY : ARS_EINVAL;
@@ -159,7 +159,7 @@ int ars_coro_resume(ars_coro *coro, void *in, void **out)
     return ars__ctx_resume(&coro->caller, &coro->ctx);
 }
 
-int ars_coro_yield(ars_coro *self, void *out, void **in)
+ARS__ALIGNED(64) int ars_coro_yield(ars_coro *self, void *out, void **in)
 {
     if (ARS__UNLIKELY(self->ctx.flags != RUNNING)) return ARS_EINVAL;
     self->in = in ? in : &self->value;

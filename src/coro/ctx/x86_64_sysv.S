@@ -31,9 +31,9 @@
 
         .text
 
-/* void ars__X(...): 32-byte aligned, not exported. */
+/* void ars__X(...): 64-byte aligned, not exported. */
 .macro ENTRY name
-        .p2align 5
+        .p2align 6
         .globl  \name
         .hidden \name
         .type   \name, @function
@@ -116,7 +116,7 @@ END ars__ctx_init
  * caller: unwinders stop.  They look up the address before the one they
  * return to, hence the nop.
  */
-        .p2align 5
+        .p2align 6
         .type   ars__ctx_first, @function
 ars__ctx_first:
         .cfi_startproc
