@@ -52,6 +52,7 @@ static const fault_error e_shutdown[] = {FOREVER(ARS_ENOTCONN), NONE};
 static const fault_error e_name[] = {FOREVER(ARS_ENOBUFS), NONE};
 static const fault_error e_peer[] = {FOREVER(ARS_ENOTCONN), NONE};
 static const fault_error e_option[] = {FOREVER(ARS_EOPNOTSUPP), FOREVER(ARS_ENOBUFS), NONE};
+static const fault_error e_unlink[] = {FOREVER(ARS_EACCES), NONE};
 static const fault_error e_epoll_ctl[] = {FOREVER(ARS_ENOMEM), FOREVER(ARS_ENOSPC), NONE};
 static const fault_error e_epoll_wait[] = {PASSING(ARS_EINTR), NONE};
 static const fault_error e_uring_setup[] = {FOREVER(ARS_EPERM),  FOREVER(ARS_ENOSYS),
@@ -114,6 +115,10 @@ static const fault_error e_uring_register[] = {FOREVER(ARS_EINVAL), FOREVER(ARS_
       (fd, addr, len))                                                                             \
     X(PLAIN, int, getpeername, e_peer, (int fd, struct sockaddr *addr, uint32_t *len),             \
       (fd, addr, len))                                                                             \
+    X(PLAIN, int, unlink, e_unlink, (const char *path), (path))                                    \
+    X(PLAIN, int, interface_index, e_open, (const char *name), (name))                             \
+    X(PLAIN, int, interface_name, e_open, (unsigned index, char name[ARS__OS_INTERFACE_NAME]),     \
+      (index, name))                                                                               \
     X(PLAIN, int, epoll_create, e_open, (void), ())                                                \
     X(PLAIN, int, epoll_ctl, e_epoll_ctl, (int ep, int op, int fd, struct epoll_event *ev),        \
       (ep, op, fd, ev))                                                                            \

@@ -99,11 +99,6 @@ int64_t ars__os_read(int fd, void *buf, size_t n);
 int64_t ars__os_write(int fd, const void *buf, size_t n);
 /* 1: blocking off, 0: on.  Returns the previous setting. */
 int ars__os_set_nonblock(int fd, int on);
-/*
- * Which of 'events' (enum ars_fd_events of <arsenal/wait.h>, whose values are the system's) hold
- * for 'fd' now, errors and hang-ups included; 0 if none.  Does not wait.  ARS_EBADF.
- */
-int ars__os_poll(int fd, unsigned events);
 /* An event counter: writing adds, reading takes all; never blocks. */
 int ars__os_eventfd(void);
 

@@ -3,7 +3,6 @@
 #include "os/os.h"
 
 #include <fcntl.h>
-#include <poll.h>
 #include <sys/eventfd.h>
 
 #include "os/linux/sys.h"
@@ -31,17 +30,6 @@ int ars__os_set_nonblock(int fd, int on)
     if (before == (on != 0)) return before;
     long rc = ARS__SYS(SYS_fcntl, fd, F_SETFL, flags ^ O_NONBLOCK);
     return rc < 0 ? (int)rc : before;
-}
-
-int ars__os_poll(int fd, unsigned events)
-{
-    struct pollfd one = {.fd = fd, .events = (short)events};
-    const ars__timespec no_wait = {0, 0};
-    /* poll() passes over negative descriptors. */
-    if (fd < 0) return ARS_EBADF;
-    long rc = ARS__SYS(SYS_ppoll, &one, 1, &no_wait, NULL, 8);
-    if (rc < 0) return (int)rc;
-    return one.revents & POLLNVAL ? ARS_EBADF : one.revents;
 }
 
 int ars__os_eventfd(void)
