@@ -12,7 +12,7 @@
 /* An echo server: a task for each connection, and a graceful end on SIGINT or SIGTERM. */
 static struct server {
     ars_group group; /* the accepting task and the connections */
-    int signals;     /* a signalfd */
+    sigset_t stop;   /* SIGINT and SIGTERM, blocked so that they wait for a signalfd */
     ars_atomic_u64 connections, bytes;
 } server;
 
@@ -60,7 +60,7 @@ static int root(void *addr)
     fflush(stdout);
     rc = ars_group_init(&server.group, NULL, ARS_COLLECT);
     if (rc == 0) rc = ars_group_go(&server.group, accept_all, listener, NULL);
-    if (rc == 0) rc = ars_wait_fd(server.signals, ARS_FD_IN, ARS_FOREVER);
+    if (rc == 0) rc = ars_wait_fd(signalfd(-1, &server.stop, SFD_CLOEXEC), ARS_FD_IN, ARS_FOREVER);
     ars_listener_close(listener);
     int drained = ars_group_wait(&server.group, ars_after(5 * ARS_SECOND));
     printf("%s: %llu connections, %llu bytes\n", drained == 0 ? "drained" : "stopped",
@@ -75,7 +75,6 @@ int main(int argc, char **argv)
     const char *address = "127.0.0.1:7000", *backend = "auto";
     ars_config config = {0};
     ars_addr addr;
-    sigset_t set;
 
     for (int i = 1; i < argc; i++) {
         if (!strcmp(argv[i], "--backend") && argv[i + 1])
@@ -88,12 +87,10 @@ int main(int argc, char **argv)
         fprintf(stderr, "usage: echo [127.0.0.1:PORT | unix:PATH] [--backend auto|uring|epoll]\n");
         return 2;
     }
-    /* Blocked here, the signals wait in the signalfd. */
-    sigemptyset(&set);
-    sigaddset(&set, SIGINT);
-    sigaddset(&set, SIGTERM);
-    sigprocmask(SIG_BLOCK, &set, NULL);
-    server.signals = signalfd(-1, &set, SFD_CLOEXEC);
+    sigemptyset(&server.stop);
+    sigaddset(&server.stop, SIGINT);
+    sigaddset(&server.stop, SIGTERM);
+    sigprocmask(SIG_BLOCK, &server.stop, NULL);
     int rc = ars_run(root, &addr, &config);
     if (rc < 0)
         fprintf(stderr, "echo: %s, backend %s: %s; another address or backend may do\n", address,

@@ -110,5 +110,6 @@ int main(int argc, char **argv)
     plan.n = list.n;
     plan.rounds = (int)rounds;
     plan.seconds = slice;
+    plan.control = control;
     return (slice > 0 ? slices_run(&plan) : load(c, control, warmup, seconds, idle)) ? 1 : 0;
 }

@@ -201,6 +201,16 @@ static int rounds(const struct slice_plan *plan, struct loader *loaders)
     return 0;
 }
 
+/* All are idle now, and whoever drives this may look at the servers. */
+static int idle(const struct loader *first)
+{
+    char line[64];
+
+    printf("phase idle %d\n", first->connections);
+    fflush(stdout);
+    return read(0, line, sizeof line) > 0 ? 0 : -1;
+}
+
 int slices_run(const struct slice_plan *plan)
 {
     static struct loader loaders[SLICES_TARGETS_MAX];
@@ -209,6 +219,7 @@ int slices_run(const struct slice_plan *plan)
 
     for (int i = 0; i < plan->n && !rc; i++) rc = loader_start(plan, i, &loaders[i]);
     if (!rc) rc = rounds(plan, loaders);
+    if (!rc && plan->control) rc = idle(&loaders[0]);
     for (int i = 0; i < plan->n; i++) {
         if (loaders[i].pid <= 0) continue;
         if (rc)

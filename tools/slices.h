@@ -31,6 +31,7 @@ struct slice_plan {
     struct slice_target targets[SLICES_TARGETS_MAX];
     int n, rounds;
     double seconds; /* of a slice */
+    int control;    /* after the last round print "phase idle N" and wait for a line on stdin */
 };
 
 /*
