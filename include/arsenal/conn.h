@@ -23,8 +23,8 @@ typedef struct ars_conn ars_conn;
 
 /* How a connection is made; all-zero is the default. */
 typedef struct ars_conn_opt {
-    const ars_addr *local;     /* address to dial from; NULL: the system chooses */
-    unsigned delay;            /* 1: leave Nagle's algorithm on; it is off by default */
+    const ars_addr *local; /* address to dial from; NULL: the system chooses */
+    unsigned delay;        /* 1: leave Nagle's algorithm on; it is off by default */
     unsigned ars__pad;
     uint64_t ars__reserved[6]; /* zero */
 } ars_conn_opt;
@@ -73,8 +73,8 @@ typedef struct ars_loan {
  * bytes arrived in.  Give it back with ars_conn_read_return() soon: other
  * connections of the worker receive into the same buffers.
  *
- * Returns as ars_conn_read() does; a loan is out if and only if it is > 0, and
- * outlives the connection.
+ * Returns as ars_conn_read() does, and ARS_ENOBUFS when thousands of loans are out; a
+ * loan is out if and only if the result is > 0, and outlives the connection.
  *
  * Suspends: yes.  Allocates: no.  Callable from: task.
  */
@@ -147,9 +147,10 @@ ARS_API int ars_conn_peer(const ars_conn *conn, ars_addr *addr);
 enum ars_conn_option {
     ARS_CONN_NODELAY = 1,   /* 1: send small writes at once (default), TCP only */
     ARS_CONN_KEEPALIVE = 2, /* 1: probe a silent peer */
-    ARS_CONN_LINGER = 3,    /* seconds a close may take to send the rest; 0: reset; -1: system's way (default) */
-    ARS_CONN_RCVBUF = 4,    /* bytes of the kernel's receive buffer */
-    ARS_CONN_SNDBUF = 5     /* bytes of the kernel's send buffer */
+    /* 0: a close resets the connection; -1: what was written goes out first (default) */
+    ARS_CONN_LINGER = 3,
+    ARS_CONN_RCVBUF = 4, /* bytes of the kernel's receive buffer */
+    ARS_CONN_SNDBUF = 5  /* bytes of the kernel's send buffer */
 };
 
 /*

@@ -15,41 +15,206 @@
  * and done() is not called; ARS__PENDING says that done() will come.
  *
  * An owned descriptor is a source: it is registered once, it has at most one
- * receive request (or any number of accept requests) and one send request
- * pending, and what the kernel brings before anybody asks (a multishot
- * receive's buffers, accepted descriptors) queues in it.
+ * receive request (or any number of accept requests) and a queue of send
+ * requests, of which the first is under way; and what the kernel brings before
+ * anybody asks (a multishot receive's buffers, accepted descriptors) queues in
+ * it.
  *
- *   request    result >= 0                        source
- *   RECV       bytes in buf, 0 = end of stream    stream
- *   LOAN       bytes in the lent buffer           stream
- *   SEND       n: all of buf went                 stream
- *   ACCEPT     the new descriptor                 listener
- *   CONNECT    0                                  none yet: fd
- *   POLL       events that hold                   none: a foreign fd
+ *   request    result >= 0                          of
+ *   RECV       bytes in buf, 0 = end of stream      stream
+ *   LOAN       bytes at buf, lent under id loan     stream
+ *   SEND       0: all of buf went                   stream
+ *   CONNECT    0; buf is the address                stream
+ *   ACCEPT     the new descriptor                   listener
+ *   POLL       events that hold                     a foreign descriptor
  *
- * cancel() asks for the end of a pending request.  For RECV, LOAN and ACCEPT
- * done() has run when it returns: nothing of the kernel's points at the
- * request.  For the others done() may come later, with ARS_ECANCELED or with
- * what was reached; 'progress' is then exact.
+ * After a SEND 'progress' is the count of bytes that went, whatever the result.
+ *
+ * done() may make tasks ready and nothing else: no backend is prepared for
+ * being called back from there.
  */
 
 #include <arsenal/alloc.h>
 
+#include "data/list.h"
+#include "mem/slab.h"
 #include "run/park.h"
 
 typedef struct ars__loop ars__loop;
 typedef struct ars__request ars__request;
 typedef struct ars__source ars__source;
+typedef struct ars__backend ars__backend;
 
 enum { ARS__PENDING = INT32_MIN };
 
-enum ars__request_kind {
-    ARS__RECV,
-    ARS__LOAN,
-    ARS__SEND,
-    ARS__ACCEPT,
-    ARS__CONNECT,
-    ARS__POLL
+enum ars__request_kind { ARS__RECV, ARS__LOAN, ARS__SEND, ARS__CONNECT, ARS__ACCEPT, ARS__POLL };
+
+/* A request lives with whoever waits for it, until done() is called. */
+struct ars__request {
+    uint8_t kind;
+    int32_t why; /* the end was asked for, with this error; else 0 */
+    ars__task *task;
+    void (*done)(ars__request *request, int32_t result);
+    union {
+        ars__source *source;
+        ars__loop *loop; /* POLL */
+    };
+    void *buf;
+    size_t len; /* POLL: the events, in the values of enum ars_fd_events */
+    union {
+        size_t progress; /* SEND */
+        uint64_t loan;   /* LOAN: what to give back */
+        int fd;          /* POLL */
+    };
+    void *user; /* done()'s own */
+    ars__request *next;
 };
+
+enum ars__source_kind { ARS__STREAM, ARS__LISTENER };
+
+/* Descriptors that were accepted and not asked for, and requests that wait for one. */
+typedef struct ars__accepts {
+    ars__request *first, *last;
+    int *fds;
+    uint32_t head, count, room; /* a ring; 'room' is a power of two */
+} ars__accepts;
+
+struct ars__source {
+    ars__loop *loop;
+    int32_t fd;
+    uint16_t generation;
+    uint8_t kind;
+    /* Of the source: */
+    uint8_t closing : 1; /* ars__source_close() has been called */
+    /* Of io_uring: what is in flight. */
+    uint8_t receiving : 1;      /* a receive, accept, or in its place a poll */
+    uint8_t receive_ending : 1; /* its cancel is submitted */
+    uint8_t polling : 1;        /* it is the poll, for want of buffers */
+    uint8_t sending : 1;
+    uint8_t cancel_owed : 1; /* a cancel could not be submitted yet */
+    uint8_t eof : 1;
+    /* Of epoll: what the kernel said last. */
+    uint8_t readable : 1;
+    uint8_t writable : 1;
+    uint8_t hung_up : 1;
+    uint16_t pins; /* calls that have yet to find out whether it is closing */
+    union {
+        struct {
+            uint16_t head, tail, count, offset; /* a chain of buffers; offset into the first */
+        } unread;
+        ars__accepts *accepts;
+    };
+    int32_t error; /* to be given to the next receive or accept */
+    ars__request *reader;
+    ars__request *writer, *last_writer; /* the first is under way */
+    void (*freed)(ars__source *source); /* the kernel is done with it and it is closed */
+    ars__request read, write;           /* for the only reader and the only writer */
+    ars__list node;
+};
+
+/* A worker's I/O: the poller that it sleeps in, and all its sources. */
+struct ars__loop {
+    ars__poller poller; /* first: the worker's poller is its loop */
+    const ars__backend *backend;
+    const ars_alloc *alloc;
+    uint64_t in_flight; /* operations that the kernel has not completed */
+    ars__list sources;
+    ars__slab conns;
+    uint16_t generation;
+};
+
+struct ars__backend {
+    ars__poller_ops poller;
+    unsigned id;  /* enum ars_backend */
+    int nonblock; /* whether its descriptors must be non-blocking */
+
+    /* Makes a loop with 'backend', 'alloc' and 'sources' set; 0 or an error. */
+    int (*open)(ars__loop **loop, const ars_alloc *alloc);
+
+    /* Registers source->fd; loop, kind and generation are set.  On an error the descriptor is the caller's. */
+    int (*source_open)(ars__source *source);
+
+    /*
+     * Tries; what it cannot have at once it starts and returns ARS__PENDING,
+     * or, if not 'wait', leaves no request pending and returns ARS_EAGAIN.
+     * SEND, CONNECT and POLL come only with 'wait', and SEND only when no other
+     * is under way.
+     */
+    int32_t (*submit)(ars__request *request, int wait);
+
+    /*
+     * Asks for the end of a SEND that is under way, a CONNECT or a POLL, with
+     * request->why as its result unless it completes.  done() may come before it returns, or later.
+     */
+    void (*cancel)(ars__request *request);
+
+    /*
+     * Lets go of a source that nobody waits for any more, save a send under
+     * way that is being cancelled.  Calls ars__source_settle() once more
+     * whenever something in flight has ended.
+     */
+    void (*source_close)(ars__source *source);
+
+    void (*loan_return)(ars__loop *loop, uint64_t loan);
+};
+
+/* What this system has, best first; ends with NULL. */
+extern const ars__backend *const ars__backends[];
+
+/* ---- loops ---- */
+
+/* The loop of the task's worker, made on the first call.  0 or an error. */
+int ars__loop_get(ars__loop **loop, ars__task *self);
+
+/* For backends: the parts of a loop that are the same for all. */
+int ars__loop_init(ars__loop *loop, const ars__backend *backend, const ars_alloc *alloc);
+void ars__loop_deinit(ars__loop *loop); /* no source left */
+/* Closes all sources, whoever uses them; they go when the kernel is done with them. */
+void ars__loop_close_sources(ars__loop *loop);
+
+/* ---- requests ---- */
+
+/* Submits, or queues behind the writers that are there; ARS_EBUSY for a second reader.  As backend->submit(). */
+int32_t ars__submit(ars__request *request, int wait);
+
+/* The interrupt() of every wait class whose object is a request. */
+void ars__request_interrupt(ars__task *task, int why);
+
+/* The done() that does no more than wake the task. */
+void ars__request_wake(ars__request *request, int32_t result);
+
+/* For backends: the first writer's request has ended; starts the next. */
+void ars__send_done(ars__source *source, int32_t result);
+/* For backends: hands an accepted descriptor to whoever waits, or keeps it. */
+void ars__accept_done(ars__source *source, int fd);
+/* For backends: hands an error to whoever waits for a connection; whether somebody still does. */
+int ars__accept_failed(ars__source *source, int error);
+
+/* ---- sources ---- */
+
+int ars__source_open(ars__source *source, ars__loop *loop, int fd, int kind,
+                     void (*freed)(ars__source *));
+/* Everybody who waits gets ARS_EBADF; freed() comes when the kernel is done with it, maybe at once. */
+void ars__source_close(ars__source *source);
+/* Closes the descriptor and calls freed() if nothing holds the source any more. */
+void ars__source_settle(ars__source *source);
+/* Puts a descriptor back that accept gave, for the next one who asks. */
+void ars__source_unaccept(ars__source *source, int fd);
+
+/*
+ * The entry of every call on a source that may wait: ars__wait_enter(), and
+ * ARS_EBADF if the source was closed while that let other tasks run.
+ */
+static inline int ars__source_enter(ars__source *source, ars__task *self, ars_time deadline)
+{
+    source->pins++;
+    int rc = ars__wait_enter(self, deadline);
+    source->pins--;
+    if (__builtin_expect(source->closing, 0)) {
+        ars__source_settle(source);
+        return ARS_EBADF;
+    }
+    return rc;
+}
 
 #endif

@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef ARS_IO_LINUX_URING_ABI_H
+#define ARS_IO_LINUX_URING_ABI_H
+
+/* The kernel's io_uring interface, with what Debian's headers (6.1) do not know yet. */
+
+#include <linux/io_uring.h>
+
+#ifndef IORING_SETUP_NO_SQARRAY
+#define IORING_SETUP_NO_SQARRAY (1U << 16) /* 6.6 */
+#endif
+
+#endif

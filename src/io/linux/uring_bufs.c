@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: MIT */
+#include "io/linux/uring_bufs.h"
+
+#include "os/os.h"
+
+enum {
+    RING_BYTES = ARS__BUFS_MAX * sizeof(struct io_uring_buf),
+    DATA_BYTES = ARS__BUFS_MAX * ARS__BUFS_SIZE,
+    CHAIN_BYTES = ARS__BUFS_MAX * 4,
+    BYTES = RING_BYTES + DATA_BYTES + CHAIN_BYTES
+};
+
+static void add(ars__bufs *bufs, uint32_t n)
+{
+    while (n-- > 0) {
+        bufs->made++;
+        ars__bufs_give(bufs, bufs->made - 1);
+    }
+}
+
+int ars__bufs_open(ars__bufs *bufs, int ring)
+{
+    void *p;
+    int rc = ars__os_reserve(&p, BYTES);
+    if (rc < 0) return rc;
+    *bufs = (ars__bufs){.ring = p, .data = (char *)p + RING_BYTES};
+    bufs->chain = (void *)(bufs->data + DATA_BYTES);
+    struct io_uring_buf_reg reg = {.ring_addr = (uint64_t)(uintptr_t)p,
+                                   .ring_entries = ARS__BUFS_MAX,
+                                   .bgid = ARS__BUFS_GROUP};
+    rc = ars__os_uring_register(ring, IORING_REGISTER_PBUF_RING, &reg, 1);
+    if (rc < 0) {
+        ars__os_release(p, BYTES);
+        return rc;
+    }
+    ars__san_poison(bufs->data, DATA_BYTES);
+    add(bufs, ARS__BUFS_START);
+    return 0;
+}
+
+void ars__bufs_close(ars__bufs *bufs)
+{
+    ars__san_unpoison(bufs->data, DATA_BYTES);
+    ars__os_release(bufs->ring, BYTES);
+}
+
+void ars__bufs_grow(ars__bufs *bufs)
+{
+    if (bufs->grown || bufs->made == ARS__BUFS_MAX) return;
+    bufs->grown = 1;
+    add(bufs, bufs->made);
+}

@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef ARS_IO_LINUX_URING_BUFS_H
+#define ARS_IO_LINUX_URING_BUFS_H
+
+/*
+ * The buffers that the kernel receives into before anybody asks.  They lie in
+ * a ring that the kernel takes from; what it took comes back by completion, is
+ * queued in a source or lent to a user, and is given to the ring again.
+ *
+ * There is address space for ARS__BUFS_MAX of them, but the ring starts small
+ * and doubles when the kernel finds it empty, so that a server with few busy
+ * connections touches few of them.
+ */
+
+#include <arsenal/base.h>
+
+#include "base/assert.h"
+#include "base/san.h"
+#include "io/linux/uring_abi.h"
+
+enum { ARS__BUFS_SIZE = 2048, ARS__BUFS_START = 256, ARS__BUFS_MAX = 4096, ARS__BUFS_GROUP = 0 };
+
+typedef struct ars__bufs {
+    struct io_uring_buf_ring *ring;
+    char *data;
+    struct {
+        uint16_t next, len;
+    } * chain;     /* of a buffer that is queued in a source */
+    uint32_t made; /* buffers in use so far: in the ring, queued, or lent */
+    uint32_t free; /* of these in the ring, as far as completions told */
+    uint16_t tail;
+    uint8_t grown; /* in this turn */
+} ars__bufs;
+
+/* Registers the ring of buffers with the io_uring 'ring'. */
+int ars__bufs_open(ars__bufs *bufs, int ring);
+/* When the io_uring is closed, or nothing receives any more. */
+void ars__bufs_close(ars__bufs *bufs);
+/* The ring was found empty: doubles it, once in a turn, up to the most. */
+void ars__bufs_grow(ars__bufs *bufs);
+
+static inline char *ars__bufs_at(const ars__bufs *bufs, unsigned id)
+{
+    return bufs->data + (size_t)id * ARS__BUFS_SIZE;
+}
+
+/* A completion brought the buffer. */
+static inline char *ars__bufs_take(ars__bufs *bufs, unsigned id)
+{
+    ARS__ASSERT(id < bufs->made && bufs->free > 0);
+    char *p = ars__bufs_at(bufs, id);
+    bufs->free--;
+    ars__san_unpoison(p, ARS__BUFS_SIZE);
+    return p;
+}
+
+static inline void ars__bufs_give(ars__bufs *bufs, unsigned id)
+{
+    ARS__ASSERT(id < bufs->made && bufs->free < bufs->made);
+    struct io_uring_buf *entry = &bufs->ring->bufs[bufs->tail & (ARS__BUFS_MAX - 1)];
+    char *p = ars__bufs_at(bufs, id);
+    ars__san_poison(p, ARS__BUFS_SIZE);
+    /* Not entry->resv: in the first entry that is the ring's tail. */
+    entry->addr = (uint64_t)(uintptr_t)p;
+    entry->len = ARS__BUFS_SIZE;
+    entry->bid = (uint16_t)id;
+    bufs->free++;
+    /* Release: the kernel sees the entry before the tail that covers it. */
+    __atomic_store_n(&bufs->ring->tail, ++bufs->tail, __ATOMIC_RELEASE);
+}
+
+#endif

@@ -1,0 +1,319 @@
+/* SPDX-License-Identifier: MIT */
+#include "io/linux/uring.h"
+
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+
+#include "os/os.h"
+
+enum {
+    UNREAD_MAX = 16,    /* buffers that may wait in a source before its receive is ended */
+    UNCLAIMED_MAX = 64, /* the same for accepted descriptors */
+    NO_BUFFER = -1
+};
+
+/* How a receive starts: waiting for data first, or looking whether there is some. */
+enum { EXPECT_NONE = IORING_RECVSEND_POLL_FIRST, EXPECT_SOME = 0 };
+
+/*
+ * Lets data come.  When all buffers are in use, a poll takes the receive's
+ * place and the reader's own memory the buffer's, so that connections that
+ * nobody reads cannot stop the others.
+ */
+static int32_t arm_recv(ars__uring *u, ars__source *source, unsigned expect)
+{
+    if (source->receiving) return 0;
+    struct io_uring_sqe *sqe = ars__ring_sqe(&u->ring);
+    if (!sqe) return ARS_ENOMEM;
+    sqe->fd = source->fd;
+    sqe->user_data = ars__uring_data(source, ARS__TAG_RECV);
+    if (ARS__LIKELY(u->bufs.free > 0)) {
+        sqe->opcode = IORING_OP_RECV;
+        sqe->ioprio = (uint16_t)(IORING_RECV_MULTISHOT | expect);
+        sqe->flags = IOSQE_BUFFER_SELECT;
+        sqe->buf_group = ARS__BUFS_GROUP;
+    } else {
+        sqe->opcode = IORING_OP_POLL_ADD;
+        sqe->poll32_events = EPOLLIN | EPOLLRDHUP;
+        source->polling = 1;
+    }
+    source->receiving = 1;
+    u->loop.in_flight++;
+    return 0;
+}
+
+/* ---- unread buffers ---- */
+
+static void keep_unread(ars__uring *u, ars__source *source, unsigned id, unsigned len,
+                        unsigned offset)
+{
+    u->bufs.chain[id].len = (uint16_t)len;
+    if (source->unread.count++ == 0) {
+        source->unread.head = (uint16_t)id;
+        source->unread.offset = (uint16_t)offset;
+    } else {
+        u->bufs.chain[source->unread.tail].next = (uint16_t)id;
+    }
+    source->unread.tail = (uint16_t)id;
+}
+
+/* Takes the first buffer out; it is then nobody's. */
+static unsigned drop_first(ars__uring *u, ars__source *source)
+{
+    unsigned id = source->unread.head;
+    source->unread.head = u->bufs.chain[id].next;
+    source->unread.offset = 0;
+    source->unread.count--;
+    return id;
+}
+
+void ars__uring_forget_unread(ars__uring *u, ars__source *source)
+{
+    while (source->unread.count > 0) ars__bufs_give(&u->bufs, drop_first(u, source));
+}
+
+static int32_t read_unread(ars__uring *u, ars__source *source, ars__request *request)
+{
+    unsigned id = source->unread.head, offset = source->unread.offset;
+    if (request->kind == ARS__LOAN) {
+        request->buf = ars__bufs_at(&u->bufs, id) + offset;
+        request->len = u->bufs.chain[id].len - offset;
+        request->loan = id;
+        drop_first(u, source);
+        return (int32_t)request->len;
+    }
+    size_t got = 0;
+    do {
+        id = source->unread.head;
+        offset = source->unread.offset;
+        size_t left = u->bufs.chain[id].len - offset, n = request->len - got;
+        if (n < left) {
+            source->unread.offset = (uint16_t)(offset + n);
+        } else {
+            n = left;
+            drop_first(u, source);
+        }
+        memcpy((char *)request->buf + got, ars__bufs_at(&u->bufs, id) + offset, n);
+        got += n;
+        if (n == left) ars__bufs_give(&u->bufs, id);
+    } while (got < request->len && source->unread.count > 0);
+    return (int32_t)got;
+}
+
+/* ---- receiving ---- */
+
+/* Without the ring's buffers: straight into the reader's memory, or into one that is lent. */
+static int32_t recv_now(ars__uring *u, ars__request *request)
+{
+    int fd = request->source->fd;
+    if (request->kind == ARS__RECV) return (int32_t)ars__os_recv(fd, request->buf, request->len, 1);
+    int id = ars__lend_take(&u->lend);
+    if (id < 0) return id;
+    char *p = ars__lend_at(&u->lend, (unsigned)id);
+    int32_t n = (int32_t)ars__os_recv(fd, p, ARS__LEND_SIZE, 1);
+    if (n <= 0) {
+        ars__lend_give(&u->lend, (unsigned)id);
+        return n;
+    }
+    request->buf = p;
+    request->len = (size_t)n;
+    request->loan = (uint64_t)id + ARS__BUFS_MAX;
+    return n;
+}
+
+/* What has come already; ARS_EAGAIN: nothing. */
+static int32_t look(ars__uring *u, ars__source *source, ars__request *request)
+{
+    if (source->unread.count > 0) return read_unread(u, source, request);
+    if (source->eof) return 0;
+    if (source->error) {
+        int32_t error = source->error;
+        source->error = 0;
+        return error;
+    }
+    return ARS_EAGAIN;
+}
+
+int32_t ars__uring_recv(ars__uring *u, ars__request *request, int wait)
+{
+    ars__source *source = request->source;
+    int32_t rc = look(u, source, request);
+    if (rc != ARS_EAGAIN) return rc;
+    if (ARS__LIKELY(wait)) {
+        rc = arm_recv(u, source, EXPECT_NONE);
+        return rc < 0 ? rc : ARS__PENDING;
+    }
+    if (!source->receiving && u->bufs.free == 0) return recv_now(u, request);
+    rc = arm_recv(u, source, EXPECT_SOME);
+    if (rc < 0) return rc;
+    ars__uring_turn(&u->loop.poller, 0);
+    return look(u, source, request);
+}
+
+static void end_reader(ars__source *source, int32_t result)
+{
+    ars__request *reader = source->reader;
+    source->reader = NULL;
+    reader->done(reader, result);
+}
+
+/* The reader goes on waiting; unless even that is impossible. */
+static void wait_on(ars__uring *u, ars__source *source, unsigned expect)
+{
+    int32_t rc = arm_recv(u, source, expect);
+    if (rc < 0) end_reader(source, rc);
+}
+
+static void deliver(ars__uring *u, ars__source *source, unsigned id, unsigned len)
+{
+    ars__request *reader = source->reader;
+    char *data = ars__bufs_take(&u->bufs, id);
+    if (ARS__UNLIKELY(!reader)) {
+        keep_unread(u, source, id, len, 0);
+        if (source->unread.count > UNREAD_MAX && source->receiving && !source->receive_ending)
+            ars__uring_end_receive(u, source);
+        return;
+    }
+    ARS__ASSERT(source->unread.count == 0);
+    if (reader->kind == ARS__LOAN) {
+        reader->buf = data;
+        reader->len = len;
+        reader->loan = id;
+    } else {
+        unsigned n = reader->len < len ? (unsigned)reader->len : len;
+        memcpy(reader->buf, data, n);
+        if (n < len)
+            keep_unread(u, source, id, len, n);
+        else
+            ars__bufs_give(&u->bufs, id);
+        len = n;
+    }
+    end_reader(source, (int32_t)len);
+}
+
+/* The poll that stood in for a receive has ended. */
+static void polled(ars__uring *u, ars__source *source, int32_t res)
+{
+    source->polling = 0;
+    if (!source->reader) return;
+    int32_t rc = res < 0 && res != ARS_ECANCELED ? res : recv_now(u, source->reader);
+    if (rc == ARS_EAGAIN)
+        wait_on(u, source, EXPECT_NONE);
+    else
+        end_reader(source, rc);
+}
+
+static void receive_failed(ars__uring *u, ars__source *source, int32_t error)
+{
+    if (error == ARS_ENOBUFS) {
+        ars__bufs_grow(&u->bufs);
+        if (source->reader) wait_on(u, source, EXPECT_SOME);
+    } else if (error == ARS_ECANCELED || error == ARS_EINTR) {
+        if (source->reader) wait_on(u, source, EXPECT_SOME);
+    } else if (source->reader) {
+        end_reader(source, error);
+    } else {
+        source->error = error;
+    }
+}
+
+void ars__uring_received(ars__uring *u, ars__source *source, int32_t res, uint32_t flags)
+{
+    int id = flags & IORING_CQE_F_BUFFER ? (int)(flags >> IORING_CQE_BUFFER_SHIFT) : NO_BUFFER;
+    if (!(flags & IORING_CQE_F_MORE)) {
+        source->receiving = source->receive_ending = 0;
+        u->loop.in_flight--;
+    }
+    if (ARS__UNLIKELY(source->closing)) {
+        if (id != NO_BUFFER) {
+            ars__bufs_take(&u->bufs, (unsigned)id);
+            ars__bufs_give(&u->bufs, (unsigned)id);
+        }
+        ars__source_settle(source);
+        return;
+    }
+    if (ARS__LIKELY(res > 0 && id != NO_BUFFER)) {
+        deliver(u, source, (unsigned)id, (unsigned)res);
+        return;
+    }
+    if (id != NO_BUFFER) {
+        ars__bufs_take(&u->bufs, (unsigned)id);
+        ars__bufs_give(&u->bufs, (unsigned)id);
+    }
+    if (source->polling) {
+        polled(u, source, res);
+    } else if (res < 0) {
+        receive_failed(u, source, res);
+    } else {
+        source->eof = 1;
+        if (source->reader) end_reader(source, 0);
+    }
+}
+
+/* ---- accepting ---- */
+
+static int32_t arm_accept(ars__uring *u, ars__source *source)
+{
+    if (source->receiving) return 0;
+    struct io_uring_sqe *sqe = ars__ring_sqe(&u->ring);
+    if (!sqe) return ARS_ENOMEM;
+    sqe->opcode = IORING_OP_ACCEPT;
+    sqe->fd = source->fd;
+    sqe->ioprio = IORING_ACCEPT_MULTISHOT;
+    sqe->accept_flags = SOCK_CLOEXEC;
+    sqe->user_data = ars__uring_data(source, ARS__TAG_RECV);
+    source->receiving = 1;
+    u->loop.in_flight++;
+    return 0;
+}
+
+static int32_t take_error(ars__source *source)
+{
+    int32_t error = source->error;
+    source->error = 0;
+    return error;
+}
+
+int32_t ars__uring_accept(ars__uring *u, ars__request *request, int wait)
+{
+    ars__source *source = request->source;
+    if (source->error) return take_error(source);
+    int32_t rc = arm_accept(u, source);
+    if (rc < 0) return rc;
+    if (wait) return ARS__PENDING;
+    ars__uring_turn(&u->loop.poller, 0);
+    ars__accepts *accepts = source->accepts;
+    if (accepts->count > 0) {
+        accepts->count--;
+        return accepts->fds[accepts->head++ & (accepts->room - 1)];
+    }
+    return source->error ? take_error(source) : ARS_EAGAIN;
+}
+
+void ars__uring_accepted(ars__uring *u, ars__source *source, int32_t res, uint32_t flags)
+{
+    if (!(flags & IORING_CQE_F_MORE)) {
+        source->receiving = source->receive_ending = 0;
+        u->loop.in_flight--;
+    }
+    if (source->closing) {
+        if (res >= 0) ars__os_close(res);
+        ars__source_settle(source);
+        return;
+    }
+    int waiting = source->accepts->first != NULL;
+    if (res >= 0) {
+        ars__accept_done(source, res);
+        waiting = source->accepts->first != NULL;
+        if (source->accepts->count > UNCLAIMED_MAX && source->receiving && !source->receive_ending)
+            ars__uring_end_receive(u, source);
+    } else if (res != ARS_ECANCELED && !ars__accept_is_gone(res)) {
+        waiting = ars__accept_failed(source, res);
+    }
+    while (waiting) {
+        int32_t rc = arm_accept(u, source);
+        if (rc == 0) break;
+        waiting = ars__accept_failed(source, rc);
+    }
+}

@@ -1,0 +1,163 @@
+/* SPDX-License-Identifier: MIT */
+#include "io/backend.h"
+
+#include "base/assert.h"
+#include "os/os.h"
+
+enum { FIRST_ROOM = 64 };
+
+int ars__source_open(ars__source *source, ars__loop *loop, int fd, int kind,
+                     void (*freed)(ars__source *))
+{
+    *source = (ars__source){.loop = loop, .fd = fd, .kind = (uint8_t)kind, .freed = freed};
+    source->generation = ++loop->generation;
+    source->read.source = source->write.source = source;
+    if (kind == ARS__LISTENER) {
+        const ars_alloc *alloc = loop->alloc;
+        source->accepts = alloc->alloc(alloc->ctx, sizeof *source->accepts, 8);
+        if (!source->accepts) return ARS_ENOMEM;
+        *source->accepts = (ars__accepts){0};
+    }
+    int rc = loop->backend->source_open(source);
+    if (rc < 0) {
+        if (kind == ARS__LISTENER)
+            loop->alloc->free(loop->alloc->ctx, source->accepts, sizeof *source->accepts, 8);
+        return rc;
+    }
+    ars__list_append(&loop->sources, &source->node);
+    return 0;
+}
+
+static void close_stream(ars__source *source)
+{
+    ars__request *request = source->reader;
+    if (request) {
+        source->reader = NULL;
+        request->done(request, ARS_EBADF);
+    }
+    ars__request *first = source->writer;
+    if (!first) return;
+    request = first->next;
+    first->next = NULL;
+    source->last_writer = first;
+    while (request) {
+        ars__request *next = request->next;
+        request->done(request, ARS_EBADF);
+        request = next;
+    }
+    if (!first->why) {
+        first->why = ARS_EBADF;
+        source->loop->backend->cancel(first);
+    }
+}
+
+static void close_listener(ars__source *source)
+{
+    ars__accepts *accepts = source->accepts;
+    ars__request *request = accepts->first;
+    accepts->first = accepts->last = NULL;
+    while (request) {
+        ars__request *next = request->next;
+        request->done(request, ARS_EBADF);
+        request = next;
+    }
+    for (; accepts->count > 0; accepts->count--)
+        ars__os_close(accepts->fds[accepts->head++ & (accepts->room - 1)]);
+}
+
+void ars__source_close(ars__source *source)
+{
+    ARS__ASSERT(!source->closing);
+    source->closing = 1;
+    if (source->kind == ARS__LISTENER)
+        close_listener(source);
+    else
+        close_stream(source);
+    source->loop->backend->source_close(source);
+    ars__source_settle(source);
+}
+
+void ars__source_settle(ars__source *source)
+{
+    if (!source->closing || source->pins || source->receiving || source->sending) return;
+    ARS__ASSERT(!source->reader && !source->writer);
+    const ars_alloc *alloc = source->loop->alloc;
+    if (source->kind == ARS__LISTENER) {
+        ars__accepts *accepts = source->accepts;
+        if (accepts->fds) alloc->free(alloc->ctx, accepts->fds, accepts->room * sizeof(int), 4);
+        alloc->free(alloc->ctx, accepts, sizeof *accepts, 8);
+    }
+    ars__os_close(source->fd);
+    source->fd = -1;
+    ars__list_remove(&source->node);
+    source->freed(source);
+}
+
+void ars__send_done(ars__source *source, int32_t result)
+{
+    ars__request *request = source->writer;
+    const ars__backend *backend = source->loop->backend;
+    for (;;) {
+        ars__request *next = request->next;
+        source->writer = next;
+        if (!next) source->last_writer = NULL;
+        request->done(request, result);
+        if (!next) return;
+        result = backend->submit(next, 1);
+        if (result == ARS__PENDING) return;
+        request = next;
+    }
+}
+
+/* Room for one more; the ring is in order afterwards. */
+static int grow(const ars_alloc *alloc, ars__accepts *accepts)
+{
+    uint32_t room = accepts->room ? accepts->room * 2 : FIRST_ROOM;
+    int *fds = alloc->alloc(alloc->ctx, room * sizeof(int), 4);
+    if (!fds) return ARS_ENOMEM;
+    for (uint32_t i = 0; i < accepts->count; i++)
+        fds[i] = accepts->fds[(accepts->head + i) & (accepts->room - 1)];
+    if (accepts->fds) alloc->free(alloc->ctx, accepts->fds, accepts->room * sizeof(int), 4);
+    accepts->fds = fds;
+    accepts->room = room;
+    accepts->head = 0;
+    return 0;
+}
+
+void ars__accept_done(ars__source *source, int fd)
+{
+    ars__accepts *accepts = source->accepts;
+    ars__request *request = accepts->first;
+    if (request) {
+        accepts->first = request->next;
+        if (!accepts->first) accepts->last = NULL;
+        request->done(request, fd);
+        return;
+    }
+    /* Without memory to remember it by, the connection is refused after all. */
+    if (source->closing ||
+        (accepts->count == accepts->room && grow(source->loop->alloc, accepts) < 0)) {
+        ars__os_close(fd);
+        return;
+    }
+    accepts->fds[(accepts->head + accepts->count++) & (accepts->room - 1)] = fd;
+}
+
+int ars__accept_failed(ars__source *source, int error)
+{
+    ars__accepts *accepts = source->accepts;
+    ars__request *request = accepts->first;
+    if (!request) {
+        source->error = error;
+        return 0;
+    }
+    accepts->first = request->next;
+    if (!accepts->first) accepts->last = NULL;
+    request->done(request, error);
+    return accepts->first != NULL;
+}
+
+void ars__source_unaccept(ars__source *source, int fd)
+{
+    ars__accept_done(source, fd);
+}
