@@ -1,0 +1,159 @@
+/* SPDX-License-Identifier: MIT */
+/* Documented in <arsenal/conn.h>. */
+#include <arsenal/conn.h>
+
+#include <string.h>
+
+#include "base/assert.h"
+#include "net/net.h"
+#include "os/os.h"
+
+static const ars__wait_class reading = {"read", ars__request_interrupt};
+static const ars__wait_class writing = {"write", ars__request_interrupt};
+
+/* ---- a connection's life ---- */
+
+ars_conn *ars__conn_alloc(ars__loop *loop)
+{
+    ARS__STATIC_ASSERT(sizeof(ars_conn) == sizeof(ars__source));
+    return ars__slab_get(&loop->conns);
+}
+
+void ars__conn_free(ars__loop *loop, ars_conn *conn)
+{
+    ars__slab_put(&loop->conns, conn);
+}
+
+static void freed(ars__source *source)
+{
+    ars__slab_put(&source->loop->conns, ARS__MEMBER(source, ars_conn, source));
+}
+
+int ars__conn_open(ars_conn *conn, ars__loop *loop, int fd)
+{
+    return ars__source_open(&conn->source, loop, fd, ARS__STREAM, freed);
+}
+
+void ars_conn_close(ars_conn *conn)
+{
+    if (conn) ars__source_close(&conn->source);
+}
+
+/* ---- reading ---- */
+
+int ars_conn_read(ars_conn *conn, void *buf, size_t n, ars_time deadline)
+{
+    ars__source *source = &conn->source;
+    ars__task *self = ars__task_self();
+    if (ARS__UNLIKELY(!self)) return ARS_EINVAL;
+    int rc = ars__source_enter(source, self, deadline);
+    if (rc < 0) return rc;
+    if (n == 0) return 0;
+    if (ARS__UNLIKELY(source->reader != NULL)) return ARS_EBUSY;
+    ars__request *request = &source->read;
+    request->kind = ARS__RECV;
+    request->task = self;
+    request->done = ars__request_wake;
+    request->buf = buf;
+    request->len = n < INT32_MAX ? n : INT32_MAX;
+    rc = ars__submit(request, deadline != 0);
+    if (rc != ARS__PENDING) return rc == ARS_EAGAIN ? ARS_ETIMEDOUT : rc;
+    return (int)ars__park(self, &reading, request, deadline);
+}
+
+static void fill_loan(const ars__request *request, ars_loan *loan)
+{
+    loan->data = request->buf;
+    loan->len = request->len;
+    loan->ars__state[0] = (uint64_t)(uintptr_t)request->source->loop;
+    loan->ars__state[1] = request->loan;
+}
+
+static void loan_done(ars__request *request, int32_t result)
+{
+    if (result > 0) fill_loan(request, request->user);
+    ars__ready(request->task, result);
+}
+
+int ars_conn_read_loan(ars_conn *conn, ars_loan *loan, ars_time deadline)
+{
+    ars__source *source = &conn->source;
+    ars__task *self = ars__task_self();
+    if (ARS__UNLIKELY(!self)) return ARS_EINVAL;
+    int rc = ars__source_enter(source, self, deadline);
+    if (rc < 0) return rc;
+    if (ARS__UNLIKELY(source->reader != NULL)) return ARS_EBUSY;
+    ars__request *request = &source->read;
+    request->kind = ARS__LOAN;
+    request->task = self;
+    request->done = loan_done;
+    request->user = loan;
+    rc = ars__submit(request, deadline != 0);
+    if (rc == ARS__PENDING) return (int)ars__park(self, &reading, request, deadline);
+    if (rc > 0) fill_loan(request, loan);
+    return rc == ARS_EAGAIN ? ARS_ETIMEDOUT : rc;
+}
+
+void ars_conn_read_return(ars_loan *loan)
+{
+    if (!loan->data) return;
+    ars__loop *loop = (ars__loop *)(uintptr_t)loan->ars__state[0];
+    loop->backend->loan_return(loop, loan->ars__state[1]);
+    memset(loan, 0, sizeof *loan);
+}
+
+/* ---- writing ---- */
+
+static void write_done(ars__request *request, int32_t result)
+{
+    size_t *sent = request->user;
+    if (sent) *sent = request->progress;
+    ars__ready(request->task, result);
+}
+
+static void prepare_write(ars__request *request, ars__task *self, const void *buf, size_t n,
+                          size_t *sent)
+{
+    request->kind = ARS__SEND;
+    request->task = self;
+    request->done = write_done;
+    request->buf = (void *)(uintptr_t)buf;
+    request->len = n;
+    request->progress = 0;
+    request->user = sent;
+}
+
+/* Behind other writers: the request waits in this frame. */
+static ARS__NOINLINE int write_queued(ars__source *source, ars__task *self, const void *buf,
+                                      size_t n, size_t *sent, ars_time deadline)
+{
+    ars__request request = {.source = source};
+    prepare_write(&request, self, buf, n, sent);
+    int rc = ars__submit(&request, deadline != 0);
+    if (rc != ARS__PENDING) return rc == ARS_EAGAIN ? ARS_ETIMEDOUT : rc;
+    return (int)ars__park(self, &writing, &request, deadline);
+}
+
+int ars_conn_write(ars_conn *conn, const void *buf, size_t n, size_t *sent, ars_time deadline)
+{
+    ars__source *source = &conn->source;
+    ars__task *self = ars__task_self();
+    if (sent) *sent = 0;
+    if (ARS__UNLIKELY(!self)) return ARS_EINVAL;
+    int rc = ars__source_enter(source, self, deadline);
+    if (rc < 0 || n == 0) return rc;
+    if (ARS__UNLIKELY(source->writer != NULL))
+        return write_queued(source, self, buf, n, sent, deadline);
+    ars__request *request = &source->write;
+    prepare_write(request, self, buf, n, sent);
+    rc = ars__submit(request, deadline != 0);
+    if (rc == ARS__PENDING) return (int)ars__park(self, &writing, request, deadline);
+    if (sent) *sent = request->progress;
+    return rc == ARS_EAGAIN ? ARS_ETIMEDOUT : rc;
+}
+
+int ars_conn_shutdown(ars_conn *conn, int side)
+{
+    if (side < ARS_READ_SIDE || side > ARS_BOTH_SIDES) return ARS_EINVAL;
+    return ars__os_shutdown(conn->source.fd, side);
+}

@@ -1,0 +1,178 @@
+/* SPDX-License-Identifier: MIT */
+/* Documented in <arsenal/listener.h>. */
+#include <arsenal/listener.h>
+
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stddef.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+
+#include "net/net.h"
+#include "os/os.h"
+
+struct ars_listener {
+    ars__source source;
+    struct sockaddr_un path; /* of a unix socket that lies in the file system; else empty */
+};
+
+static const ars__wait_class accepting = {"accept", ars__request_interrupt};
+
+static void freed(ars__source *source)
+{
+    const ars_alloc *alloc = source->loop->alloc;
+    alloc->free(alloc->ctx, ARS__MEMBER(source, ars_listener, source), sizeof(ars_listener), 64);
+}
+
+/* ---- open ---- */
+
+static int has_path(const struct sockaddr *sa, size_t len)
+{
+    return sa->sa_family == AF_UNIX && len > offsetof(struct sockaddr_un, sun_path) &&
+           ((const struct sockaddr_un *)(const void *)sa)->sun_path[0] != '\0';
+}
+
+/* Whether a unix socket's path is left over: there, and nobody listens. */
+static int is_stale(const struct sockaddr *sa, size_t len)
+{
+    int fd = ars__os_socket(AF_UNIX, SOCK_STREAM, 0, 1);
+    if (fd < 0) return 0;
+    int rc = ars__os_connect(fd, sa, (uint32_t)len);
+    ars__os_close(fd);
+    return rc == ARS_ECONNREFUSED;
+}
+
+static int set_options(int fd, int family, const ars_listener_opt *opt)
+{
+    int rc = 0;
+    if (opt->reuseport) rc = ars__set_int(fd, SOL_SOCKET, SO_REUSEPORT, 1);
+    if (family == AF_UNIX || rc < 0) return rc;
+    /* Connections of an earlier process that still linger do not bar the port. */
+    rc = ars__set_int(fd, SOL_SOCKET, SO_REUSEADDR, 1);
+    /* Accepted connections inherit it. */
+    if (rc == 0 && !opt->delay) rc = ars__set_int(fd, IPPROTO_TCP, TCP_NODELAY, 1);
+    if (rc == 0 && family == AF_INET6)
+        rc = ars__set_int(fd, IPPROTO_IPV6, IPV6_V6ONLY, opt->v6only != 0);
+    return rc;
+}
+
+static int listen_at(const struct sockaddr *sa, size_t len, const ars_listener_opt *opt,
+                     int nonblock)
+{
+    int fd = ars__os_socket(sa->sa_family, SOCK_STREAM, 0, nonblock);
+    if (fd < 0) return fd;
+    int rc = set_options(fd, sa->sa_family, opt);
+    if (rc == 0) {
+        rc = ars__os_bind(fd, sa, (uint32_t)len);
+        if (rc == ARS_EADDRINUSE && has_path(sa, len) && is_stale(sa, len)) {
+            ars__os_unlink(((const struct sockaddr_un *)(const void *)sa)->sun_path);
+            rc = ars__os_bind(fd, sa, (uint32_t)len);
+        }
+    }
+    if (rc == 0) rc = ars__os_listen(fd, opt->backlog > 0 ? opt->backlog : INT32_MAX);
+    if (rc == 0) return fd;
+    ars__os_close(fd);
+    return rc;
+}
+
+/* "*" where there is no IPv6 is IPv4's any. */
+static int listen_any(const struct sockaddr *sa, size_t len, const ars_listener_opt *opt,
+                      int nonblock)
+{
+    int fd = listen_at(sa, len, opt, nonblock);
+    if (fd != ARS_EAFNOSUPPORT || sa->sa_family != AF_INET6 || opt->v6only) return fd;
+    const struct sockaddr_in6 *in6 = (const struct sockaddr_in6 *)(const void *)sa;
+    if (!IN6_IS_ADDR_UNSPECIFIED(&in6->sin6_addr)) return fd;
+    struct sockaddr_in in;
+    memset(&in, 0, sizeof in);
+    in.sin_family = AF_INET;
+    in.sin_port = in6->sin6_port;
+    return listen_at((const struct sockaddr *)(const void *)&in, sizeof in, opt, nonblock);
+}
+
+int ars_listener_open(ars_listener **out, const ars_addr *addr, const ars_listener_opt *opt)
+{
+    static const ars_listener_opt none;
+    ars__task *self = ars__task_self();
+    size_t len;
+    const struct sockaddr *sa = ars_addr_sockaddr(addr, &len);
+    if (!self || !sa) return ARS_EINVAL;
+    ars__loop *loop;
+    int rc = ars__loop_get(&loop, self);
+    if (rc < 0) return rc;
+    const ars_alloc *alloc = loop->alloc;
+    ars_listener *listener = alloc->alloc(alloc->ctx, sizeof *listener, 64);
+    if (!listener) return ARS_ENOMEM;
+    memset(&listener->path, 0, sizeof listener->path);
+
+    int fd = rc = listen_any(sa, len, opt ? opt : &none, loop->backend->nonblock);
+    if (rc < 0) goto no_socket;
+    if (has_path(sa, len)) memcpy(&listener->path, sa, len);
+    rc = ars__source_open(&listener->source, loop, fd, ARS__LISTENER, freed);
+    if (rc < 0) goto no_source;
+    *out = listener;
+    return 0;
+
+no_source:
+    if (listener->path.sun_path[0]) ars__os_unlink(listener->path.sun_path);
+    ars__os_close(fd);
+no_socket:
+    alloc->free(alloc->ctx, listener, sizeof *listener, 64);
+    return rc;
+}
+
+/* ---- accept ---- */
+
+/* A descriptor, or an error; for the listener it may be the last that is heard of it. */
+static int accept_fd(ars__source *source, ars__task *self, ars_time deadline)
+{
+    ars__request request = {
+        .kind = ARS__ACCEPT, .task = self, .done = ars__request_wake, .source = source};
+    int rc = ars__submit(&request, deadline != 0);
+    if (rc == ARS__PENDING) return (int)ars__park(self, &accepting, &request, deadline);
+    return rc == ARS_EAGAIN ? ARS_ETIMEDOUT : rc;
+}
+
+int ars_listener_accept(ars_listener *listener, ars_conn **out, ars_time deadline)
+{
+    ars__source *source = &listener->source;
+    ars__task *self = ars__task_self();
+    if (!self) return ARS_EINVAL;
+    int rc = ars__source_enter(source, self, deadline);
+    if (rc < 0) return rc;
+    /* Before the descriptor, so that without memory the connection stays where it is. */
+    ars__loop *loop = source->loop;
+    ars_conn *conn = ars__conn_alloc(loop);
+    if (!conn) return ARS_ENOMEM;
+    source->pins++;
+    int fd = rc = accept_fd(source, self, deadline);
+    if (rc >= 0) {
+        rc = ars__conn_open(conn, loop, fd);
+        /* For the next one who asks; if the listener was closed meanwhile, it is too. */
+        if (rc < 0) ars__source_unaccept(source, fd);
+    }
+    source->pins--;
+    if (source->closing) ars__source_settle(source);
+    if (rc < 0) {
+        ars__conn_free(loop, conn);
+        return rc;
+    }
+    *out = conn;
+    return 0;
+}
+
+/* ---- the rest ---- */
+
+int ars_listener_addr(const ars_listener *listener, ars_addr *addr)
+{
+    return ars__addr_of(addr, listener->source.fd, ars__os_getsockname);
+}
+
+void ars_listener_close(ars_listener *listener)
+{
+    if (!listener) return;
+    /* While it still listens: afterwards the path could be another's. */
+    if (listener->path.sun_path[0]) ars__os_unlink(listener->path.sun_path);
+    ars__source_close(&listener->source);
+}
