@@ -37,7 +37,7 @@ static int connect_now(int fd, const void *sa, size_t len)
 {
     int rc = ars__os_connect(fd, sa, (uint32_t)len);
     if (rc == ARS_EAGAIN) return ARS_ETIMEDOUT;
-    if (rc != ARS_EINPROGRESS) return rc;
+    if (rc != ARS_EINPROGRESS && rc != ARS_EINTR) return rc;
     /* Over loopback the answer has come by now. */
     rc = ars__os_poll(fd, POLLOUT);
     if (rc <= 0) return rc < 0 ? rc : ARS_ETIMEDOUT;

@@ -102,7 +102,8 @@ static int32_t start_connect(ars__request *request)
 {
     ars__source *source = request->source;
     int rc = ars__os_connect(source->fd, request->buf, (uint32_t)request->len);
-    if (rc != ARS_EINPROGRESS) return rc;
+    /* Interrupted, the attempt goes on as well. */
+    if (rc != ARS_EINPROGRESS && rc != ARS_EINTR) return rc;
     source->writable = 0;
     return ARS__PENDING;
 }
