@@ -88,26 +88,31 @@ static void print_ratio(double x)
         printf(" %8s", "-");
 }
 
+static void print_record(const struct record *r, int first)
+{
+    int ours = !strcmp(r->system, "arsenal");
+
+    printf("%-25s %-22s %10.4g %10.4g %10.4g %-5s", first ? r->id : "", r->system, r->min,
+           r->median, r->max, r->unit);
+    print_ratio(ours ? ratio(r, 0) : 0);
+    print_ratio(ours ? ratio(r, 1) : 0);
+    printf("  %s\n", r->config);
+}
+
 int main(int argc, char **argv)
 {
-    const char *last = "";
-
     if (argc != 2) {
         fprintf(stderr, "usage: table FILE\n");
         return 2;
     }
     if (read_records(argv[1])) return 1;
-    printf("%-22s %-22s %10s %10s %10s %-5s %8s %8s  %s\n", "bench", "system", "min", "median",
+    printf("%-25s %-22s %10s %10s %10s %-5s %8s %8s  %s\n", "bench", "system", "min", "median",
            "max", "unit", "/peer", "/limit", "remark");
     for (int i = 0; i < count; i++) {
-        const struct record *r = &records[i];
-        int ours = !strcmp(r->system, "arsenal");
-        printf("%-22s %-22s %10.4g %10.4g %10.4g %-5s", strcmp(r->id, last) ? r->id : "", r->system,
-               r->min, r->median, r->max, r->unit);
-        print_ratio(ours ? ratio(r, 0) : 0);
-        print_ratio(ours ? ratio(r, 1) : 0);
-        printf("  %s\n", r->config);
-        last = r->id;
+        int seen = 0;
+        for (int k = 0; k < i && !seen; k++) seen = !strcmp(records[k].id, records[i].id);
+        for (int k = i; k < count && !seen; k++)
+            if (!strcmp(records[k].id, records[i].id)) print_record(&records[k], k == i);
     }
     return 0;
 }

@@ -103,18 +103,15 @@ static int give_up(struct demo *d)
     struct process *both[] = {&d->server, &d->load};
 
     /* Each notices the other's death by itself; give it the time to say so. */
-    for (int i = 0; i < 100; i++) {
-        if (process_ended(&d->server) && process_ended(&d->load)) break;
-        if (i == 99) break;
+    for (int i = 0; i < 100 && !(process_ended(&d->server) && process_ended(&d->load)); i++)
         pause_for(0.01);
-    }
-    for (int i = 0; i < 2; i++) {
-        if (process_ended(both[i])) {
+    for (int i = 0; i < 2; i++)
+        if (process_ended(both[i]))
             fprintf(stderr, "demo: %s %s\n", both[i]->name, process_epitaph(both[i]));
-        } else {
-            process_end(both[i], SIGKILL, 1);
-            fprintf(stderr, "demo: so %s was ended too\n", both[i]->name);
-        }
+    for (int i = 0; i < 2; i++) {
+        if (process_ended(both[i])) continue;
+        process_end(both[i], SIGKILL, 1);
+        fprintf(stderr, "demo: %s was ended because of that\n", both[i]->name);
     }
     return -1;
 }
@@ -131,7 +128,7 @@ static int phase(struct demo *d, const char *name, double seconds)
         d->connections = connections;
         return 0;
     }
-    if (got == 0 && !process_ended(&d->server))
+    if (got == 0)
         fprintf(stderr, "demo: the load generator is not %s after %.0f s\n", name, seconds);
     return give_up(d);
 }

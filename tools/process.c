@@ -99,7 +99,7 @@ int process_line(struct process *p, char *line, size_t size, double seconds, str
             if (got <= 0) return -1;
             p->buffered += (size_t)got;
         } else {
-            return 0;
+            return -1;
         }
     }
     return 1;

@@ -27,7 +27,8 @@ int process_start(struct process *p, const char *name, const char *const *argv, 
 
 /*
  * Reads a line of its stdout, without the newline.  Returns 1; 0 when there was
- * none for 'seconds', or when 'other' (may be NULL) ended; -1 when there will be none.
+ * none for 'seconds'; -1 when there will be none, because it or 'other' (may be
+ * NULL) has ended.
  */
 int process_line(struct process *p, char *line, size_t size, double seconds, struct process *other);
 

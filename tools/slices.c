@@ -189,9 +189,12 @@ static int rounds(const struct slice_plan *plan, struct loader *loaders)
         if (plan->client.live)
             fprintf(stderr, "%sround %d of %d%s", isatty(2) ? "\r" : "", round + 1, plan->rounds,
                     isatty(2) && round + 1 < plan->rounds ? "" : "\n");
-        /* Every other round goes backwards: whatever a slice leaves behind meets each neighbour. */
+        /*
+         * Each round begins one further, every other one goes backwards: what a slice leaves in
+         * the caches meets each neighbour, and nobody comes twice in succession.
+         */
         for (int i = 0; i < plan->n; i++) {
-            int index = round & 1 ? plan->n - 1 - i : i;
+            int index = ((round & 1 ? plan->n - 1 - i : i) + round + 1) % plan->n;
             if (slice(plan, index, &loaders[index], round)) return -1;
         }
         for (int i = 0; i < plan->n && round >= 0; i++)

@@ -9,8 +9,8 @@
  * The system's own figure (ru_utime) is sampled at each timer tick and far too
  * coarse for the few hundred nanoseconds that a request takes there.  So the
  * server counts the CPU's ticks between the end of a system call and the
- * beginning of the next; stretches of more than a millisecond were somebody
- * else's and do not count.
+ * beginning of the next; stretches of more than two milliseconds were
+ * somebody else's and do not count.
  */
 
 #include <stdint.h>
@@ -24,7 +24,7 @@
 struct user_ticks {
     uint64_t ticks; /* outside of system calls, so far */
     uint64_t since; /* when the last system call ended */
-    uint64_t limit; /* ticks of a millisecond */
+    uint64_t limit; /* ticks of two milliseconds */
     double per_ns;  /* ticks of a nanosecond */
 };
 
@@ -65,7 +65,7 @@ static inline struct user_ticks *user_ticks_begin(void)
     clock_gettime(CLOCK_MONOTONIC, &b);
     double ns = (double)(b.tv_sec - a.tv_sec) * 1e9 + (double)(b.tv_nsec - a.tv_nsec);
     page->per_ns = (double)(to - from) / ns;
-    page->limit = (uint64_t)(page->per_ns * 1e6);
+    page->limit = (uint64_t)(page->per_ns * 2e6);
     page->since = user_ticks_now();
     return page;
 }
