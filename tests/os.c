@@ -193,7 +193,11 @@ static void reservation_is_cheap(void)
         if (!inside || strncmp(line, "VmFlags:", 8) != 0) continue;
         seen = 1;
         CHECK(strstr(line, " nr "));
-        if (access("/sys/kernel/mm/transparent_hugepage", F_OK) == 0) CHECK(strstr(line, " nh "));
+        /* An emulator takes any advice, even one that there is not, and does nothing. */
+        if (madvise(p, 4096, 9999) == 0)
+            test_skipped("this system takes no advice");
+        else if (access("/sys/kernel/mm/transparent_hugepage", F_OK) == 0)
+            CHECK(strstr(line, " nh "));
         break;
     }
     fclose(f);
