@@ -158,7 +158,9 @@ void ars_group_cancel(ars_group *handle, int reason)
 
 /* ---- waiting ---- */
 
-/* A thread that waits: on its stack, touched by the worker until 'done' is set. */
+enum { DONE = 1, CANCEL_TAKEN = 2 };
+
+/* A thread that waits: on its stack, touched by the worker until 'done' has all bits that the thread expects. */
 typedef struct ars__thread_wait {
     ars__message message;
     ars__message cancel;
@@ -173,7 +175,7 @@ static void thread_done(ars__thread_wait *wait, int result)
     ars_atomic_u32 *done = &wait->done;
     wait->result = result;
     ars__san_release(wait);
-    ars_atomic_u32_store_release(done, 1);
+    ars_atomic_u32_or_acq_rel(done, DONE);
     /* The thread may be gone by now: only the word's address is used, and waking nobody is harmless. */
     ars__os_futex_wake(&done->ars__v, 1);
 }
@@ -243,8 +245,9 @@ static void thread_cancel_deliver(ars__worker *worker, ars__message *message)
     if (!ars_atomic_u32_load_relaxed(&wait->done))
         ars__group_cancel_now(wait->group, ARS_ETIMEDOUT, ARS_ETIMEDOUT);
     /* Tells the thread that the message is no longer under way. */
-    ars_atomic_u32_or_acq_rel(&wait->done, 2);
-    ars__os_futex_wake(&wait->done.ars__v, 1);
+    ars_atomic_u32 *done = &wait->done;
+    ars_atomic_u32_or_acq_rel(done, CANCEL_TAKEN);
+    ars__os_futex_wake(&done->ars__v, 1);
 }
 
 static int thread_wait(ars_group *handle, ars__group *group, ars_time deadline)
@@ -253,14 +256,14 @@ static int thread_wait(ars_group *handle, ars__group *group, ars_time deadline)
                              .cancel.deliver = thread_cancel_deliver,
                              .group = group,
                              .looks_only = deadline == 0};
-    uint32_t expected = 1, done;
+    uint32_t expected = DONE, done;
     ars__sched_send(group->worker, &wait.message);
     if (deadline == 0) deadline = ARS_FOREVER;
     while (((done = ars_atomic_u32_load_acquire(&wait.done)) & expected) != expected) {
         if (ars__os_futex_wait(&wait.done.ars__v, done, deadline) != ARS_ETIMEDOUT) continue;
         if (deadline == ARS_FOREVER || ars_atomic_u32_load_acquire(&wait.done)) continue;
         deadline = ARS_FOREVER;
-        expected = 3;
+        expected = DONE | CANCEL_TAKEN;
         ars__sched_send(group->worker, &wait.cancel);
     }
     ars__san_acquire(&wait);
