@@ -174,5 +174,9 @@ void ars_listener_close(ars_listener *listener)
     if (!listener) return;
     /* While it still listens: afterwards the path could be another's. */
     if (listener->path.sun_path[0]) ars__os_unlink(listener->path.sun_path);
+    ars__loop *loop = listener->source.loop;
+    int held = listener->source.receiving;
     ars__source_close(&listener->source);
+    /* Lets the kernel let go of it now, so that the address is free for the next listener. */
+    if (held) loop->poller.ops->turn(&loop->poller, 0);
 }

@@ -364,6 +364,8 @@ static void epoll_source_close(ars__source *source)
 static int32_t epoll_submit(ars__request *request, int wait)
 {
     int32_t rc;
+    /* Who does not wait cannot rely on an edge that nobody has looked for yet. */
+    if (!wait) request->source->readable = 1;
     switch (request->kind) {
     case ARS__POLL: return start_poll(loop_of(request->loop), request);
     case ARS__CONNECT: return start_connect(request);

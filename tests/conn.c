@@ -1,0 +1,895 @@
+/* SPDX-License-Identifier: MIT */
+#define _GNU_SOURCE
+#include <sched.h>
+#include <stdlib.h>
+#include <sys/ioctl.h>
+
+#include "peer.h"
+
+enum { MIB = 1 << 20 };
+
+static int64_t soon(void)
+{
+    return ars_after(10 * ARS_SECOND);
+}
+
+/* ---- reading ---- */
+
+static int reads_in_pieces_task(void *arg)
+{
+    (void)arg;
+    peer p = peer_open();
+    unsigned char data[100], buf[64];
+    stream_fill(1, 0, data, sizeof data);
+    plain_send(p.fd, data, sizeof data);
+    CHECK_EQ(ars_conn_read(p.conn, buf, 30, soon()), 30);
+    stream_check(1, 0, buf, 30);
+    CHECK_EQ(ars_conn_read(p.conn, buf, 0, soon()), 0);
+    CHECK_EQ(ars_conn_read(p.conn, buf, 30, 0), 30);
+    stream_check(1, 30, buf, 30);
+    CHECK_EQ(ars_conn_read(p.conn, buf, 64, ars_after(-1)), 40);
+    stream_check(1, 60, buf, 40);
+    peer_close(&p);
+    return 0;
+}
+BACKEND_CASE(reads_in_pieces)
+
+typedef struct reading {
+    ars_conn *conn;
+    size_t size, got;
+    unsigned seed;
+    int result;
+    ars_time deadline;
+} reading;
+
+/* Reads and checks the stream until its end or an error. */
+static int read_all(void *arg)
+{
+    reading *r = arg;
+    unsigned char *buf = malloc(r->size);
+    while ((r->result = ars_conn_read(r->conn, buf, r->size, r->deadline)) > 0) {
+        stream_check(r->seed, r->got, buf, (size_t)r->result);
+        r->got += (size_t)r->result;
+    }
+    free(buf);
+    return r->result;
+}
+
+static int dribble_task(void *arg)
+{
+    (void)arg;
+    peer p = peer_open();
+    reading r = {.conn = p.conn, .size = 64, .seed = 7, .deadline = ARS_FOREVER};
+    ars_group group;
+    start(&group, read_all, &r);
+    int one = 1;
+    setsockopt(p.fd, 6, 1, &one, sizeof one); /* TCP_NODELAY */
+    for (size_t i = 0; i < 500; i++) {
+        unsigned char byte = stream_byte(7, i);
+        plain_send(p.fd, &byte, 1);
+        if (i % 3 == 0) CHECK_EQ(ars_yield(), 0);
+        if (i % 50 == 0) CHECK_EQ(ars_sleep(ars_after(ARS_MILLISECOND)), 0);
+    }
+    close(p.fd);
+    CHECK_EQ(ars_group_wait(&group, soon()), 0);
+    CHECK_EQ(r.got, 500);
+    ars_conn_close(p.conn);
+    return 0;
+}
+BACKEND_CASE(dribble)
+
+static int half_close_task(void *arg)
+{
+    (void)arg;
+    peer p = peer_open();
+    char buf[8];
+    plain_send(p.fd, "last", 4);
+    CHECK_EQ(shutdown(p.fd, SHUT_WR), 0);
+    CHECK_EQ(ars_conn_read(p.conn, buf, sizeof buf, soon()), 4);
+    for (int i = 0; i < 3; i++) CHECK_EQ(ars_conn_read(p.conn, buf, sizeof buf, soon()), 0);
+    CHECK_EQ(ars_conn_read(p.conn, buf, sizeof buf, 0), 0);
+    CHECK_EQ(ars_conn_write(p.conn, "more", 4, NULL, soon()), 0);
+    plain_recv(p.fd, buf, 4);
+    CHECK(memcmp(buf, "more", 4) == 0);
+    peer_close(&p);
+
+    p = peer_open();
+    CHECK_EQ(ars_conn_shutdown(p.conn, 3), ARS_EINVAL);
+    CHECK_EQ(ars_conn_shutdown(p.conn, ARS_WRITE_SIDE), 0);
+    CHECK_EQ(recv(p.fd, buf, sizeof buf, 0), 0);
+    plain_send(p.fd, "still", 5);
+    CHECK_EQ(ars_conn_read(p.conn, buf, sizeof buf, soon()), 5);
+    CHECK_EQ(ars_conn_write(p.conn, "x", 1, NULL, soon()), ARS_EPIPE);
+    CHECK_EQ(ars_conn_shutdown(p.conn, ARS_READ_SIDE), 0);
+    CHECK_EQ(ars_conn_read(p.conn, buf, sizeof buf, soon()), 0);
+    peer_close(&p);
+    return 0;
+}
+BACKEND_CASE(half_close)
+
+static int reset_task(void *arg)
+{
+    (void)arg;
+    struct linger now = {1, 0};
+    char buf[8];
+    peer p = peer_open();
+    reading r = {.conn = p.conn, .size = 8, .deadline = ARS_FOREVER};
+    ars_group group;
+    start(&group, read_all, &r);
+    settle();
+    CHECK_EQ(setsockopt(p.fd, SOL_SOCKET, SO_LINGER, &now, sizeof now), 0);
+    close(p.fd);
+    CHECK_EQ(ars_group_wait(&group, soon()), ARS_ECONNRESET);
+    CHECK_EQ(ars_conn_read(p.conn, buf, sizeof buf, soon()), 0);
+    ars_conn_close(p.conn);
+
+    /* The other way round, with a receive under way when it is closed. */
+    p = peer_open();
+    CHECK_EQ(ars_conn_read(p.conn, buf, sizeof buf, ars_after(ARS_MILLISECOND)), ARS_ETIMEDOUT);
+    CHECK_EQ(ars_conn_set(p.conn, ARS_CONN_LINGER, 0), 0);
+    ars_conn_close(p.conn);
+    CHECK_EQ(ars_sleep(ars_after(ARS_MILLISECOND)), 0);
+    CHECK_EQ(recv(p.fd, buf, sizeof buf, 0), -1);
+    CHECK_EQ(errno, ECONNRESET);
+    close(p.fd);
+    return 0;
+}
+BACKEND_CASE(reset)
+
+static int second_reader_task(void *arg)
+{
+    (void)arg;
+    peer p = peer_open();
+    char buf[8];
+    ars_loan loan;
+    reading r = {.conn = p.conn, .size = 8, .deadline = ARS_FOREVER};
+    ars_group group;
+    start(&group, read_all, &r);
+    settle();
+    CHECK_EQ(ars_conn_read(p.conn, buf, sizeof buf, soon()), ARS_EBUSY);
+    CHECK_EQ(ars_conn_read(p.conn, buf, sizeof buf, 0), ARS_EBUSY);
+    CHECK_EQ(ars_conn_read_loan(p.conn, &loan, soon()), ARS_EBUSY);
+    close(p.fd);
+    CHECK_EQ(ars_group_wait(&group, soon()), 0);
+    ars_conn_close(p.conn);
+    return 0;
+}
+BACKEND_CASE(second_reader)
+
+static int read_deadlines_task(void *arg)
+{
+    (void)arg;
+    peer p = peer_open();
+    char buf[8];
+    CHECK_EQ(ars_conn_read(p.conn, buf, sizeof buf, 0), ARS_ETIMEDOUT);
+    CHECK_EQ(ars_conn_read(p.conn, buf, sizeof buf, 1), ARS_ETIMEDOUT);
+    ars_time deadline = ars_after(20 * ARS_MILLISECOND);
+    CHECK_EQ(ars_conn_read(p.conn, buf, sizeof buf, deadline), ARS_ETIMEDOUT);
+    CHECK(ars_now() >= deadline);
+    /* Nothing is lost by it, whenever the data comes. */
+    plain_send(p.fd, "12345", 5);
+    CHECK_EQ(ars_conn_read(p.conn, buf, 2, 0), 2);
+    CHECK_EQ(ars_conn_read(p.conn, buf + 2, 6, soon()), 3);
+    CHECK(memcmp(buf, "12345", 5) == 0);
+    for (int i = 0; i < 100; i++) {
+        CHECK_EQ(ars_conn_read(p.conn, buf, 8, ars_after(1)), ARS_ETIMEDOUT);
+        plain_send(p.fd, "abc", 3);
+        CHECK_EQ(ars_conn_read(p.conn, buf, 8, soon()), 3);
+    }
+    peer_close(&p);
+    return 0;
+}
+BACKEND_CASE(read_deadlines)
+
+static int read_cancel_task(void *arg)
+{
+    (void)arg;
+    peer p = peer_open();
+    char buf[8];
+    reading r = {.conn = p.conn, .size = 8, .deadline = ARS_FOREVER};
+    ars_group group;
+    start(&group, read_all, &r);
+    settle();
+    ars_group_cancel(&group, ARS_EIO);
+    CHECK_EQ(ars_group_wait(&group, ARS_FOREVER), ARS_EIO);
+    CHECK_EQ(r.result, ARS_ECANCELED);
+    plain_send(p.fd, "kept", 4);
+    CHECK_EQ(ars_conn_read(p.conn, buf, sizeof buf, soon()), 4);
+    CHECK(memcmp(buf, "kept", 4) == 0);
+    peer_close(&p);
+    return 0;
+}
+BACKEND_CASE(read_cancel)
+
+/* ---- writing ---- */
+
+static int broken_pipe_task(void *arg)
+{
+    (void)arg;
+    peer p = peer_open();
+    size_t sent = 99;
+    close(p.fd);
+    int rc = 0;
+    for (int i = 0; i < 100 && rc == 0; i++) {
+        CHECK_EQ(ars_sleep(ars_after(ARS_MILLISECOND)), 0);
+        rc = ars_conn_write(p.conn, "hello", 5, &sent, soon());
+        CHECK_EQ(sent, rc == 0 ? 5 : 0);
+    }
+    CHECK(rc == ARS_EPIPE || rc == ARS_ECONNRESET);
+    ars_conn_close(p.conn);
+    return 0;
+}
+BACKEND_CASE(broken_pipe)
+
+typedef struct writing {
+    ars_conn *conn;
+    unsigned char *data;
+    size_t size, sent;
+    ars_time deadline;
+    int result;
+} writing;
+
+static int write_all(void *arg)
+{
+    writing *w = arg;
+    w->result = ars_conn_write(w->conn, w->data, w->size, &w->sent, w->deadline);
+    return w->result;
+}
+
+/* What has arrived at a plain descriptor is exactly the first 'n' bytes of the stream. */
+static void check_arrived(int fd, unsigned seed, size_t n)
+{
+    unsigned char *buf = malloc(n + 1);
+    plain_recv(fd, buf, n);
+    stream_check(seed, 0, buf, n);
+    CHECK_EQ(recv(fd, buf, 1, MSG_DONTWAIT), -1);
+    CHECK_EQ(errno, EAGAIN);
+    free(buf);
+}
+
+/* A peer that never reads, met by a deadline, a cancel, and a close. */
+static int never_reads_task(void *arg)
+{
+    (void)arg;
+    unsigned char *data = malloc(16 * MIB);
+    stream_fill(3, 0, data, 16 * MIB);
+    for (int how = 0; how < 3; how++) {
+        peer p = peer_open();
+        writing w = {.conn = p.conn, .data = data, .size = 16 * MIB, .sent = 1};
+        w.deadline = how == 0 ? ars_after(20 * ARS_MILLISECOND) : ARS_FOREVER;
+        ars_group group;
+        start(&group, write_all, &w);
+        settle();
+        CHECK_EQ(ars_sleep(ars_after(5 * ARS_MILLISECOND)), 0);
+        if (how == 1) ars_group_cancel(&group, 0);
+        if (how == 2) ars_conn_close(p.conn);
+        int rc = ars_group_wait(&group, soon());
+        CHECK_EQ(rc, how == 0 ? ARS_ETIMEDOUT : how == 1 ? ARS_ECANCELED : ARS_EBADF);
+        CHECK_EQ(w.result, rc);
+        CHECK(w.sent > 0 && w.sent < w.size);
+        if (how < 2) {
+            check_arrived(p.fd, 3, w.sent);
+            /* The connection stays usable. */
+            CHECK_EQ(ars_conn_write(p.conn, "on", 2, NULL, soon()), 0);
+            char on[2];
+            plain_recv(p.fd, on, 2);
+            CHECK(memcmp(on, "on", 2) == 0);
+            ars_conn_close(p.conn);
+        }
+        close(p.fd);
+    }
+    free(data);
+    return 0;
+}
+BACKEND_CASE(never_reads)
+
+static int write_at_once_task(void *arg)
+{
+    (void)arg;
+    unsigned char *data = malloc(16 * MIB);
+    stream_fill(4, 0, data, 16 * MIB);
+    peer p = peer_open();
+    size_t sent = 1;
+    CHECK_EQ(ars_conn_write(p.conn, data, 0, &sent, soon()), 0);
+    CHECK_EQ(sent, 0);
+    CHECK_EQ(ars_conn_write(p.conn, data, 1000, &sent, 0), 0);
+    CHECK_EQ(sent, 1000);
+    size_t total = sent;
+    int rc;
+    do {
+        rc = ars_conn_write(p.conn, data + total, 16 * MIB - total, &sent, 0);
+        total += sent;
+    } while (sent > 0);
+    CHECK_EQ(rc, ARS_ETIMEDOUT);
+    CHECK(total < 16 * MIB);
+    check_arrived(p.fd, 4, total);
+    peer_close(&p);
+    free(data);
+    return 0;
+}
+BACKEND_CASE(write_at_once)
+
+enum { WRITERS = 8, MESSAGES = 6, MESSAGE = 150000 };
+
+static int write_messages(void *arg)
+{
+    writing *w = arg;
+    for (int i = 0; i < MESSAGES; i++) {
+        size_t sent;
+        int rc = ars_conn_write(w->conn, w->data, MESSAGE, &sent, ARS_FOREVER);
+        if (rc < 0) return rc;
+        CHECK_EQ(sent, MESSAGE);
+    }
+    return 0;
+}
+
+/* Each write's bytes come together, whatever the order of the writes. */
+static int writers_queue_task(void *arg)
+{
+    (void)arg;
+    ars_conn *a, *b;
+    pair_open(&a, &b);
+    writing w[WRITERS];
+    ars_group group;
+    CHECK_EQ(ars_group_init(&group, NULL, ARS_COLLECT), 0);
+    for (unsigned i = 0; i < WRITERS; i++) {
+        w[i] = (writing){.conn = a, .data = malloc(MESSAGE)};
+        stream_fill(i, 0, w[i].data, MESSAGE);
+        w[i].data[0] = (unsigned char)i;
+        CHECK_EQ(ars_group_go(&group, write_messages, &w[i], NULL), 0);
+    }
+    unsigned char *buf = malloc(MESSAGE);
+    int seen[WRITERS] = {0};
+    for (int i = 0; i < WRITERS * MESSAGES; i++) {
+        size_t got = 0;
+        while (got < MESSAGE) {
+            int n = ars_conn_read(b, buf + got, MESSAGE - got, soon());
+            CHECK(n > 0);
+            got += (size_t)n;
+        }
+        CHECK(buf[0] < WRITERS);
+        seen[buf[0]]++;
+        stream_check(buf[0], 1, buf + 1, MESSAGE - 1);
+    }
+    CHECK_EQ(ars_group_wait(&group, soon()), 0);
+    for (unsigned i = 0; i < WRITERS; i++) {
+        CHECK_EQ(seen[i], MESSAGES);
+        free(w[i].data);
+    }
+    free(buf);
+    ars_conn_close(a);
+    ars_conn_close(b);
+    return 0;
+}
+BACKEND_CASE(writers_queue)
+
+/* A writer that gives up in the queue leaves the others alone. */
+static int queued_writer_gives_up_task(void *arg)
+{
+    (void)arg;
+    peer p = peer_open();
+    size_t size = 16 * MIB, sent = 1;
+    unsigned char *data = malloc(size);
+    stream_fill(5, 0, data, size);
+    writing first = {.conn = p.conn, .data = data, .size = size, .deadline = ARS_FOREVER};
+    writing last = {.conn = p.conn, .data = data, .size = 10, .deadline = ARS_FOREVER};
+    ars_group group, late;
+    start(&group, write_all, &first);
+    settle();
+    start(&late, write_all, &last);
+    settle();
+    CHECK_EQ(ars_conn_write(p.conn, "x", 1, &sent, 0), ARS_ETIMEDOUT);
+    CHECK_EQ(sent, 0);
+    CHECK_EQ(ars_conn_write(p.conn, "x", 1, &sent, ars_after(ARS_MILLISECOND)), ARS_ETIMEDOUT);
+    CHECK_EQ(sent, 0);
+    unsigned char *buf = malloc(size + 10);
+    for (size_t got = 0; got < size + 10;) {
+        CHECK_EQ(ars_wait_fd(p.fd, ARS_FD_IN, soon()), ARS_FD_IN);
+        ssize_t n = recv(p.fd, buf + got, size + 10 - got, 0);
+        CHECK(n > 0);
+        got += (size_t)n;
+    }
+    stream_check(5, 0, buf, size);
+    stream_check(5, 0, buf + size, 10);
+    CHECK_EQ(ars_group_wait(&group, soon()), 0);
+    CHECK_EQ(ars_group_wait(&late, soon()), 0);
+    CHECK_EQ(last.sent, 10);
+    peer_close(&p);
+    free(buf);
+    free(data);
+    return 0;
+}
+BACKEND_CASE(queued_writer_gives_up)
+
+/* ---- closing ---- */
+
+static int close_wakes_task(void *arg)
+{
+    (void)arg;
+    unsigned char *data = malloc(16 * MIB);
+    peer p = peer_open();
+    reading r = {.conn = p.conn, .size = 8, .deadline = ARS_FOREVER};
+    writing w[3];
+    ars_group group;
+    CHECK_EQ(ars_group_init(&group, NULL, ARS_COLLECT), 0);
+    CHECK_EQ(ars_group_go(&group, read_all, &r, NULL), 0);
+    memset(data, 1, 16 * MIB);
+    for (int i = 0; i < 3; i++) {
+        w[i] = (writing){.conn = p.conn, .data = data, .size = 16 * MIB, .deadline = ARS_FOREVER};
+        CHECK_EQ(ars_group_go(&group, write_all, &w[i], NULL), 0);
+    }
+    settle();
+    ars_conn_close(p.conn);
+    CHECK_EQ(ars_group_wait(&group, soon()), ARS_EBADF);
+    CHECK_EQ(r.result, ARS_EBADF);
+    size_t begun = 0;
+    for (int i = 0; i < 3; i++) {
+        CHECK_EQ(w[i].result, ARS_EBADF);
+        begun += w[i].sent > 0;
+    }
+    CHECK_EQ(begun, 1);
+    ars_conn_close(NULL);
+    close(p.fd);
+    free(data);
+    return 0;
+}
+BACKEND_CASE(close_wakes)
+
+/* Inside of a read that has run out of budget and lets others run, a task does not wait yet. */
+static int poll_until_closed(void *arg)
+{
+    ars_conn *conn = arg;
+    char buf[8];
+    int rc;
+    do rc = ars_conn_read(conn, buf, sizeof buf, 0);
+    while (rc == ARS_ETIMEDOUT);
+    return rc;
+}
+
+static int close_under_yield_task(void *arg)
+{
+    (void)arg;
+    peer p = peer_open();
+    ars_group group;
+    start(&group, poll_until_closed, p.conn);
+    settle();
+    ars_conn_close(p.conn);
+    CHECK_EQ(ars_group_wait(&group, soon()), ARS_EBADF);
+    close(p.fd);
+    return 0;
+}
+BACKEND_CASE(close_under_yield)
+
+/* What was written before a close goes out, with a receive under way too. */
+static int close_flushes_task(void *arg)
+{
+    (void)arg;
+    enum { N = 100000 };
+    static unsigned char data[N], buf[N];
+    stream_fill(6, 0, data, N);
+    for (int i = 0; i < 2; i++) {
+        peer p = peer_open();
+        if (i == 1)
+            CHECK_EQ(ars_conn_read(p.conn, buf, 1, ars_after(ARS_MILLISECOND)), ARS_ETIMEDOUT);
+        CHECK_EQ(ars_conn_write(p.conn, data, N, NULL, soon()), 0);
+        ars_conn_close(p.conn);
+        CHECK_EQ(ars_sleep(ars_after(ARS_MILLISECOND)), 0);
+        plain_recv(p.fd, buf, N);
+        stream_check(6, 0, buf, N);
+        CHECK_EQ(recv(p.fd, buf, 1, 0), 0);
+        close(p.fd);
+    }
+    return 0;
+}
+BACKEND_CASE(close_flushes)
+
+/*
+ * A connection is closed with its receive in flight, and at once others are
+ * made; what still comes for the old one must not show up in the new ones.
+ */
+static int stale_completions_task(void *arg)
+{
+    (void)arg;
+    ars_addr addr;
+    ars_listener *listener = listen_at("127.0.0.1:0", &addr);
+    char buf[64];
+    for (int i = 0; i < 300; i++) {
+        peer old = peer_of(listener, &addr);
+        CHECK_EQ(ars_conn_read(old.conn, buf, 1, 1), ARS_ETIMEDOUT);
+        plain_send(old.fd, "stale", 5);
+        ars_conn_close(old.conn);
+        peer new = peer_of(listener, &addr);
+        plain_send(new.fd, "fresh", 5);
+        CHECK_EQ(ars_conn_read(new.conn, buf, sizeof buf, soon()), 5);
+        CHECK(memcmp(buf, "fresh", 5) == 0);
+        CHECK_EQ(ars_conn_read(new.conn, buf, sizeof buf, 0), ARS_ETIMEDOUT);
+        peer_close(&new);
+        close(old.fd);
+    }
+    ars_listener_close(listener);
+    return 0;
+}
+BACKEND_CASE(stale_completions)
+
+/* ---- loans ---- */
+
+static int loans_task(void *arg)
+{
+    (void)arg;
+    peer p = peer_open();
+    ars_loan first, second, none = {0};
+    char buf[4];
+    CHECK_EQ(ars_conn_read_loan(p.conn, &first, 0), ARS_ETIMEDOUT);
+    plain_send(p.fd, "0123456789", 10);
+    CHECK_EQ(ars_conn_read_loan(p.conn, &first, soon()), 10);
+    CHECK_EQ(first.len, 10);
+    plain_send(p.fd, "abcdefghij", 10);
+    CHECK_EQ(ars_conn_read(p.conn, buf, 4, soon()), 4);
+    CHECK_EQ(ars_conn_read_loan(p.conn, &second, soon()), 6);
+    CHECK(memcmp(first.data, "0123456789", 10) == 0);
+    CHECK(memcmp(second.data, "efghij", 6) == 0);
+    ars_conn_read_return(&first);
+    CHECK(first.data == NULL && first.len == 0);
+    ars_conn_read_return(&first);
+    ars_conn_read_return(&none);
+    /* The second outlives its connection. */
+    peer_close(&p);
+    CHECK_EQ(ars_sleep(ars_after(ARS_MILLISECOND)), 0);
+    CHECK(memcmp(second.data, "efghij", 6) == 0);
+    ars_conn_read_return(&second);
+    p = peer_open();
+    close(p.fd);
+    CHECK_EQ(ars_conn_read_loan(p.conn, &first, soon()), 0);
+    ars_conn_close(p.conn);
+    return 0;
+}
+BACKEND_CASE(loans)
+
+/* ---- floods ---- */
+
+enum { FLOODS = 320 };
+
+/* Sends as much as goes; returns how much. */
+static size_t flood(int fd, unsigned seed)
+{
+    unsigned char chunk[4096];
+    size_t at = 0;
+    fcntl(fd, F_SETFL, O_NONBLOCK);
+    while (at < 256 * 1024) {
+        stream_fill(seed, at, chunk, sizeof chunk);
+        ssize_t n = send(fd, chunk, sizeof chunk, MSG_NOSIGNAL);
+        if (n <= 0) break;
+        at += (size_t)n;
+    }
+    return at;
+}
+
+static void read_exactly(ars_conn *conn, unsigned seed, size_t n, int lent)
+{
+    unsigned char buf[8192];
+    for (size_t got = 0; got < n;) {
+        ars_loan loan = {.data = buf};
+        int rc = lent ? ars_conn_read_loan(conn, &loan, soon())
+                      : ars_conn_read(conn, buf, sizeof buf, soon());
+        if (rc <= 0) FAIL("%zu of %zu bytes: %d", got, n, rc);
+        stream_check(seed, got, loan.data, (size_t)rc);
+        if (lent) ars_conn_read_return(&loan);
+        got += (size_t)rc;
+    }
+}
+
+/* Hundreds of peers send without end and nobody reads; one connection goes on undisturbed. */
+static int floods_task(void *arg)
+{
+    (void)arg;
+    static peer p[FLOODS];
+    static size_t sent[FLOODS];
+    unsigned char buf[64];
+    ars_addr addr;
+    ars_listener *listener = listen_at("127.0.0.1:0", &addr);
+    peer calm = peer_of(listener, &addr);
+    for (unsigned i = 0; i < FLOODS; i++) {
+        p[i] = peer_of(listener, &addr);
+        /* A read that gives up leaves the kernel free to bring more. */
+        CHECK_EQ(ars_conn_read(p[i].conn, buf, 1, 1), ARS_ETIMEDOUT);
+    }
+    for (unsigned i = 0; i < FLOODS; i++) sent[i] = flood(p[i].fd, i);
+    for (unsigned i = 0; i < 200; i++) {
+        ars_loan loan;
+        plain_send(calm.fd, &i, sizeof i);
+        if (i % 2) {
+            CHECK_EQ(ars_conn_read(calm.conn, buf, sizeof buf, soon()), sizeof i);
+        } else {
+            CHECK_EQ(ars_conn_read_loan(calm.conn, &loan, soon()), sizeof i);
+            memcpy(buf, loan.data, sizeof i);
+            ars_conn_read_return(&loan);
+        }
+        CHECK(memcmp(buf, &i, sizeof i) == 0);
+        CHECK_EQ(ars_conn_write(calm.conn, buf, sizeof i, NULL, soon()), 0);
+        plain_recv(calm.fd, buf, sizeof i);
+    }
+    for (unsigned i = 0; i < FLOODS; i++) {
+        read_exactly(p[i].conn, i, sent[i], i % 2);
+        CHECK_EQ(ars_conn_read(p[i].conn, buf, 1, 0), ARS_ETIMEDOUT);
+        peer_close(&p[i]);
+    }
+    peer_close(&calm);
+    ars_listener_close(listener);
+    return 0;
+}
+BACKEND_CASE(floods)
+
+/* ---- dialling ---- */
+
+static int refused_task(void *arg)
+{
+    (void)arg;
+    ars_addr addr;
+    ars_conn *conn = (void *)1;
+    ars_listener_close(listen_at("127.0.0.1:0", &addr));
+    CHECK_EQ(ars_sleep(ars_after(ARS_MILLISECOND)), 0);
+    CHECK_EQ(ars_conn_dial(&conn, &addr, NULL, soon()), ARS_ECONNREFUSED);
+    CHECK_EQ(ars_conn_dial(&conn, &addr, NULL, 0), ARS_ECONNREFUSED);
+    CHECK_EQ(ars_addr_parse(&addr, "unix:/nonexistent/socket"), 0);
+    CHECK_EQ(ars_conn_dial(&conn, &addr, NULL, soon()), ARS_ENOENT);
+    memset(&addr, 0, sizeof addr);
+    CHECK_EQ(ars_conn_dial(&conn, &addr, NULL, soon()), ARS_EINVAL);
+    CHECK(conn == (void *)1);
+    return 0;
+}
+BACKEND_CASE(refused)
+
+static int unreachable_task(void *arg)
+{
+    (void)arg;
+    ars_addr addr;
+    ars_conn *conn;
+    CHECK_EQ(ars_addr_parse(&addr, "192.0.2.1:9"), 0);
+    CHECK_EQ(ars_conn_dial(&conn, &addr, NULL, soon()), ARS_ENETUNREACH);
+    return 0;
+}
+
+static void unreachable_child(void *arg)
+{
+    (void)arg;
+    on_each_backend(unreachable_task);
+}
+
+/* In a network without any route. */
+static void isolated_child(void *arg)
+{
+    if (unshare(CLONE_NEWUSER | CLONE_NEWNET) < 0 && unshare(CLONE_NEWNET) < 0) _exit(77);
+    unreachable_child(arg);
+}
+
+static void unreachable(void)
+{
+    test_end end = test_child(isolated_child, NULL);
+    if (end.signal == 0 && end.status == 77) {
+        test_skipped("no network namespace to be had");
+        return;
+    }
+    CHECK_STR(end.err, "");
+    CHECK_EQ(end.status, 0);
+}
+
+typedef struct dialling {
+    ars_addr addr;
+    ars_time deadline;
+} dialling;
+
+static int dial_it(void *arg)
+{
+    dialling *d = arg;
+    ars_conn *conn;
+    int rc = ars_conn_dial(&conn, &d->addr, NULL, d->deadline);
+    if (rc == 0) ars_conn_close(conn);
+    return rc;
+}
+
+/* A listener that takes nobody any more: its queue is full. */
+static int full_listener(ars_addr *addr, int family)
+{
+    struct sockaddr_storage ss = {.ss_family = (sa_family_t)family};
+    socklen_t len = family == AF_UNIX ? sizeof(sa_family_t) : sizeof ss;
+    int fd = socket(family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (family == AF_INET) len = 16;
+    CHECK_EQ(bind(fd, (struct sockaddr *)&ss, len), 0);
+    CHECK_EQ(listen(fd, 0), 0);
+    len = sizeof ss;
+    CHECK_EQ(getsockname(fd, (struct sockaddr *)&ss, &len), 0);
+    CHECK_EQ(ars_addr_from(addr, &ss, len), 0);
+    return fd;
+}
+
+static int dial_waits_task(void *arg)
+{
+    (void)arg;
+    static const int families[] = {AF_INET, AF_UNIX};
+    for (int i = 0; i < 2; i++) {
+        dialling d = {.deadline = ARS_FOREVER};
+        int listener = full_listener(&d.addr, families[i]);
+        int fill = plain_connect(&d.addr);
+        CHECK_EQ(ars_conn_dial(&(ars_conn *){NULL}, &d.addr, NULL, 0), ARS_ETIMEDOUT);
+        CHECK_EQ(ars_conn_dial(&(ars_conn *){NULL}, &d.addr, NULL, ars_after(5 * ARS_MILLISECOND)),
+                 ARS_ETIMEDOUT);
+        ars_group group;
+        start(&group, dial_it, &d);
+        CHECK_EQ(ars_sleep(ars_after(5 * ARS_MILLISECOND)), 0);
+        ars_group_cancel(&group, 0);
+        CHECK_EQ(ars_group_wait(&group, ARS_FOREVER), ARS_ECANCELED);
+        close(fill);
+        close(listener);
+    }
+    return 0;
+}
+BACKEND_CASE(dial_waits)
+
+static int dials_task(void *arg)
+{
+    (void)arg;
+    static const char *const texts[] = {"127.0.0.1:0", "[::1]:0", "unix:@arsenal test"};
+    for (int i = 0; i < 3; i++) {
+        for (int at_once = 0; at_once < 2; at_once++) {
+            ars_addr addr, local, peer_addr;
+            ars_conn *a, *b;
+            char buf[8];
+            int nodelay;
+            ars_listener *listener = listen_at(texts[i], &addr);
+            CHECK_EQ(ars_conn_dial(&a, &addr, NULL, at_once ? 0 : soon()), 0);
+            CHECK_EQ(ars_listener_accept(listener, &b, soon()), 0);
+            CHECK_EQ(ars_conn_write(a, "hello", 5, NULL, soon()), 0);
+            CHECK_EQ(ars_conn_read(b, buf, sizeof buf, soon()), 5);
+            CHECK_EQ(ars_conn_read(b, buf, sizeof buf, ars_after(ARS_MILLISECOND)), ARS_ETIMEDOUT);
+            CHECK_EQ(ars_conn_read(a, buf, sizeof buf, ars_after(ARS_MILLISECOND)), ARS_ETIMEDOUT);
+            CHECK_EQ(ars_conn_peer(a, &peer_addr), 0);
+            CHECK_EQ(memcmp(&peer_addr, &addr, sizeof addr), 0);
+            if (i < 2) {
+                CHECK_EQ(ars_conn_local(a, &local), 0);
+                CHECK_EQ(ars_conn_peer(b, &peer_addr), 0);
+                CHECK_EQ(memcmp(&peer_addr, &local, sizeof addr), 0);
+                CHECK_EQ(ars_conn_get(a, ARS_CONN_NODELAY, &nodelay), 0);
+                CHECK_EQ(nodelay, 1);
+                CHECK_EQ(ars_conn_get(b, ARS_CONN_NODELAY, &nodelay), 0);
+                CHECK_EQ(nodelay, 1);
+            } else {
+                CHECK_EQ(ars_conn_peer(b, &peer_addr), ARS_ENOENT);
+                CHECK_EQ(ars_conn_set(a, ARS_CONN_NODELAY, 1), ARS_EOPNOTSUPP);
+            }
+            ars_conn_close(a);
+            CHECK_EQ(ars_conn_read(b, buf, sizeof buf, soon()), 0);
+            ars_conn_close(b);
+            ars_listener_close(listener);
+        }
+    }
+    return 0;
+}
+BACKEND_CASE(dials)
+
+static int options_task(void *arg)
+{
+    (void)arg;
+    peer p = peer_open();
+    int value = -2;
+    CHECK_EQ(ars_conn_set(p.conn, 99, 1), ARS_EINVAL);
+    CHECK_EQ(ars_conn_get(p.conn, 99, &value), ARS_EINVAL);
+    CHECK_EQ(value, -2);
+    CHECK_EQ(ars_conn_set(p.conn, ARS_CONN_NODELAY, 2), ARS_EINVAL);
+    CHECK_EQ(ars_conn_set(p.conn, ARS_CONN_NODELAY, 0), 0);
+    CHECK_EQ(ars_conn_get(p.conn, ARS_CONN_NODELAY, &value), 0);
+    CHECK_EQ(value, 0);
+    CHECK_EQ(ars_conn_set(p.conn, ARS_CONN_KEEPALIVE, 1), 0);
+    CHECK_EQ(ars_conn_get(p.conn, ARS_CONN_KEEPALIVE, &value), 0);
+    CHECK_EQ(value, 1);
+    CHECK_EQ(ars_conn_get(p.conn, ARS_CONN_LINGER, &value), 0);
+    CHECK_EQ(value, -1);
+    CHECK_EQ(ars_conn_set(p.conn, ARS_CONN_LINGER, 5), ARS_EINVAL);
+    CHECK_EQ(ars_conn_set(p.conn, ARS_CONN_SNDBUF, 50000), 0);
+    CHECK_EQ(ars_conn_get(p.conn, ARS_CONN_SNDBUF, &value), 0);
+    CHECK(value >= 50000);
+    CHECK(ars_conn_fd(p.conn) > 2);
+    peer_close(&p);
+
+    ars_conn_opt opt = {.delay = 1};
+    ars_addr addr, local;
+    ars_listener *listener = listen_at("127.0.0.1:0", &addr);
+    CHECK_EQ(ars_addr_parse(&local, "127.0.0.9:0"), 0);
+    opt.local = &local;
+    ars_conn *conn;
+    CHECK_EQ(ars_conn_dial(&conn, &addr, &opt, soon()), 0);
+    CHECK_EQ(ars_conn_get(conn, ARS_CONN_NODELAY, &value), 0);
+    CHECK_EQ(value, 0);
+    char text[ARS_ADDR_TEXT];
+    CHECK_EQ(ars_conn_local(conn, &local), 0);
+    CHECK(ars_addr_format(&local, text, sizeof text) > 0);
+    CHECK(strncmp(text, "127.0.0.9:", 10) == 0);
+    ars_conn_close(conn);
+    ars_listener_close(listener);
+    return 0;
+}
+BACKEND_CASE(options)
+
+static int echo_and_close(void *conn)
+{
+    char buf[64];
+    int n;
+    while ((n = ars_conn_read(conn, buf, sizeof buf, ARS_FOREVER)) > 0) {
+        if (ars_conn_write(conn, buf, (size_t)n, NULL, ARS_FOREVER) < 0) break;
+    }
+    ars_conn_close(conn);
+    return n;
+}
+
+static int thousand_task(void *arg)
+{
+    (void)arg;
+    ars_addr addr;
+    ars_listener *listener = listen_at("127.0.0.1:0", &addr);
+    ars_group group;
+    CHECK_EQ(ars_group_init(&group, NULL, ARS_COLLECT), 0);
+    for (int i = 0; i < 1000; i++) {
+        ars_conn *a, *b;
+        char buf[64];
+        CHECK_EQ(ars_conn_dial(&a, &addr, NULL, soon()), 0);
+        CHECK_EQ(ars_listener_accept(listener, &b, soon()), 0);
+        CHECK_EQ(ars_group_go(&group, echo_and_close, b, NULL), 0);
+        CHECK_EQ(ars_conn_write(a, &i, sizeof i, NULL, soon()), 0);
+        CHECK_EQ(ars_conn_read(a, buf, sizeof buf, soon()), sizeof i);
+        CHECK(memcmp(buf, &i, sizeof i) == 0);
+        ars_conn_close(a);
+    }
+    CHECK_EQ(ars_group_wait(&group, soon()), 0);
+    ars_listener_close(listener);
+    CHECK_EQ(ars_sleep(ars_after(ARS_MILLISECOND)), 0);
+    ars_run_stats stats;
+    CHECK_EQ(ars_stats(&stats), 0);
+    CHECK_EQ(stats.operations, 0);
+    return 0;
+}
+BACKEND_CASE(thousand)
+
+/* What a user never closed goes with the runtime. */
+static int left_open_task(void *arg)
+{
+    (void)arg;
+    peer p = peer_open(), q = peer_open();
+    ars_addr addr;
+    char buf[8];
+    CHECK_EQ(ars_conn_read(p.conn, buf, sizeof buf, ars_after(1)), ARS_ETIMEDOUT);
+    plain_send(q.fd, "unread", 6);
+    CHECK_EQ(ars_conn_read(q.conn, buf, 1, soon()), 1);
+    listen_at("127.0.0.1:0", &addr);
+    close(p.fd);
+    close(q.fd);
+    return 0;
+}
+BACKEND_CASE(left_open)
+
+static const test_case cases[] = {
+    {"reads_in_pieces", reads_in_pieces},
+    {"dribble", dribble},
+    {"half_close", half_close},
+    {"reset", reset},
+    {"second_reader", second_reader},
+    {"read_deadlines", read_deadlines},
+    {"read_cancel", read_cancel},
+    {"broken_pipe", broken_pipe},
+    {"never_reads", never_reads},
+    {"write_at_once", write_at_once},
+    {"writers_queue", writers_queue},
+    {"queued_writer_gives_up", queued_writer_gives_up},
+    {"close_wakes", close_wakes},
+    {"close_under_yield", close_under_yield},
+    {"close_flushes", close_flushes},
+    {"stale_completions", stale_completions},
+    {"loans", loans},
+    {"floods", floods},
+    {"refused", refused},
+    {"unreachable", unreachable},
+    {"dial_waits", dial_waits},
+    {"dials", dials},
+    {"options", options},
+    {"thousand", thousand},
+    {"left_open", left_open},
+};
+TEST_MAIN(cases)
