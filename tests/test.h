@@ -70,6 +70,7 @@ void test_gate_end_at(const char *file, int line, const test_gate *gate, long ma
 #define test_gate_end(gate, mappings) test_gate_end_at(__FILE__, __LINE__, gate, mappings)
 
 long test_count_fds(void);
+/* 0 under ASan and TSan, whose runtimes map memory as they please. */
 long test_count_mappings(void);
 
 /* ---- child processes ---- */

@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: MIT */
+#include "test.h"
+
+#include <pthread.h>
+
+#include "sync/spin.h"
+
+enum { THREADS = 4, ROUNDS = 100000 };
+
+static ars__spin lock;
+/* Two words that are always equal outside of the lock, and not atomic. */
+static volatile uint64_t left, right;
+
+static void tries(void)
+{
+    ars__spin spin = {0};
+    CHECK(ars__spin_try(&spin));
+    CHECK(!ars__spin_try(&spin));
+    ars__spin_unlock(&spin);
+    ars__spin_lock(&spin);
+    CHECK(!ars__spin_try(&spin));
+    ars__spin_unlock(&spin);
+    CHECK(ars__spin_try(&spin));
+}
+
+static void *counts(void *arg)
+{
+    int by_trying = arg != NULL;
+    for (int i = 0; i < ROUNDS; i++) {
+        if (by_trying) {
+            while (!ars__spin_try(&lock)) ars_atomic_pause();
+        } else {
+            ars__spin_lock(&lock);
+        }
+        CHECK(left == right);
+        left = left + 1;
+        right = right + 1;
+        ars__spin_unlock(&lock);
+    }
+    return NULL;
+}
+
+static void excludes(void)
+{
+    pthread_t threads[THREADS];
+    for (int i = 0; i < THREADS; i++)
+        CHECK(pthread_create(&threads[i], NULL, counts, i == 0 ? threads : NULL) == 0);
+    for (int i = 0; i < THREADS; i++) CHECK(pthread_join(threads[i], NULL) == 0);
+    CHECK_EQ(left, THREADS * ROUNDS);
+    CHECK_EQ(right, THREADS * ROUNDS);
+}
+
+static const test_case cases[] = {
+    {"tries", tries},
+    {"excludes", excludes},
+};
+TEST_MAIN(cases)
