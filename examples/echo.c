@@ -21,10 +21,9 @@ static int serve(void *conn)
     char buf[1024];
     int n;
 
-    while ((n = ars_conn_read(conn, buf, sizeof buf, ARS_FOREVER)) > 0) {
-        if (ars_conn_write(conn, buf, (size_t)n, NULL, ARS_FOREVER) < 0) break;
+    while ((n = ars_conn_read(conn, buf, sizeof buf, ARS_FOREVER)) > 0 &&
+           ars_conn_write(conn, buf, (size_t)n, NULL, ARS_FOREVER) == 0)
         ars_atomic_u64_add_relaxed(&server.bytes, (uint64_t)n);
-    }
     ars_conn_close(conn);
     return 0;
 }
@@ -39,7 +38,7 @@ static int accept_all(void *listener)
             ars_atomic_u64_add_relaxed(&server.connections, 1);
             if (ars_group_go(&server.group, serve, conn, NULL) < 0) ars_conn_close(conn);
         } else if (ars_sleep(ars_after(10 * ARS_MILLISECOND)) < 0) {
-            return rc; /* cancelled; otherwise descriptors or memory ran out, and may come back */
+            return rc; /* cancelled; else descriptors or memory ran out, and may come back */
         }
     }
     return 0;
@@ -84,7 +83,9 @@ int main(int argc, char **argv)
     }
     while (config.backend < 3 && strcmp(backend, backends[config.backend])) config.backend++;
     if (config.backend == 3 || ars_addr_parse(&addr, address) < 0) {
-        fprintf(stderr, "usage: echo [127.0.0.1:PORT | unix:PATH] [--backend auto|uring|epoll]\n");
+        fprintf(stderr,
+                "usage: echo [IP:PORT | unix:PATH] [--backend auto|uring|epoll], not %s %s\n",
+                address, backend);
         return 2;
     }
     sigemptyset(&server.stop);

@@ -379,9 +379,9 @@ static int summary(struct client *c)
     return -1;
 }
 
-int client_run(struct client *c, double seconds)
+int client_run(struct client *c, const char *phase, double seconds)
 {
-    phase_begin(c, "load");
+    phase_begin(c, phase);
     memset(&c->latency, 0, sizeof c->latency);
     int64_t end = c->began + (int64_t)(seconds * 1e9), now = c->began, last = now;
     int64_t patience = (int64_t)(c->timeout * 1e9);

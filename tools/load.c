@@ -46,10 +46,10 @@ static int load(struct client *c, int control, double warmup, double seconds, do
 {
     if (client_open(c)) return -1;
     int rc = phase_end(c, control, "connected", 0);
-    if (!rc && warmup > 0) rc = client_run(c, warmup);
+    if (!rc && warmup > 0) rc = client_run(c, "warm-up", warmup);
     if (!rc && warmup > 0) rc = phase_end(c, control, "warm", 0);
     if (rc) return rc;
-    rc = client_run(c, seconds);
+    rc = client_run(c, "load", seconds);
     if (!rc) rc = phase_end(c, control, "idle", idle);
     uint64_t requests = c->requests;
     if (!rc) rc = client_close(c);

@@ -77,7 +77,7 @@ static void loader_main(const struct slice_plan *plan, int index, int socket)
     struct report report = {.requests = (uint64_t)client.connections, .errors = bad ? 1 : 0};
     if (tell(socket, &report, sizeof report) || bad) _exit(1);
     while (hear(socket, &seconds, sizeof seconds) == 0 && seconds > 0) {
-        bad = client_run(&client, seconds);
+        bad = client_run(&client, "slice", seconds);
         report = (struct report){client.requests, client_errors(&client), client.elapsed,
                                  histogram_quantile(&client.latency, .5),
                                  histogram_quantile(&client.latency, .99)};
