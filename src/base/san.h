@@ -35,6 +35,9 @@
  */
 
 #include <stddef.h>
+#if defined(ARS_TSAN) && ARS_TSAN
+#include <sys/mman.h>
+#endif
 
 #if defined(__SANITIZE_ADDRESS__)
 #define ARS__ASAN 1
@@ -70,6 +73,8 @@ void *__tsan_create_fiber(unsigned flags);
 void __tsan_destroy_fiber(void *fiber);
 void __tsan_switch_to_fiber(void *fiber, unsigned flags);
 void __tsan_set_fiber_name(void *fiber, const char *name);
+void AnnotateIgnoreWritesBegin(const char *file, int line);
+void AnnotateIgnoreWritesEnd(const char *file, int line);
 #endif
 
 /* ---- memory ---- */
@@ -88,6 +93,23 @@ static inline void ars__san_unpoison(const volatile void *p, size_t size)
 {
 #if ARS__ASAN
     __asan_unpoison_memory_region(p, size);
+#else
+    (void)p, (void)size;
+#endif
+}
+
+/*
+ * What was done in this memory before is no business of who uses it next.  (A
+ * mapping made anew makes ThreadSanitizer forget; while writes are ignored it
+ * does not take the mapping for one.)  The content is lost.
+ */
+static inline void ars__san_forget(void *p, size_t size)
+{
+#if ARS__TSAN
+    AnnotateIgnoreWritesBegin(__FILE__, __LINE__);
+    mmap(p, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED,
+         -1, 0);
+    AnnotateIgnoreWritesEnd(__FILE__, __LINE__);
 #else
     (void)p, (void)size;
 #endif

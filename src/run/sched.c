@@ -10,6 +10,7 @@
 
 #include <string.h>
 
+#include "base/bits.h"
 #include "os/os.h"
 
 enum {
@@ -127,11 +128,34 @@ void ars__sched_start(ars__worker *w, ars__task *task)
     ars__list_append(&w->fresh, &task->siblings);
 }
 
+#if ARS__SAN_FIBERS
+/*
+ * Whoever had the stack before may not have been ordered before the new task.
+ * What lies above the usable part is kept, and what may lie at its lower end
+ * in place of a guard.
+ */
+static void forget_stack(ars__stack stack)
+{
+    char kept[2048];
+    size_t page = ars__os_page_size();
+    char *low = (char *)ars__align_up((uintptr_t)stack.low + 1, page);
+    char *end = (char *)ars__align_up((uintptr_t)stack.top + sizeof(ars__stack_header), page);
+    size_t above = (size_t)(end - stack.top);
+    if (!ARS__TSAN || above > sizeof kept) return;
+    memcpy(kept, stack.top, above);
+    ars__san_forget(low, (size_t)(end - low));
+    memcpy(stack.top, kept, above);
+}
+#endif
+
 /* Gives a new task a stack and its first frame. */
 static int prepare(ars__worker *w, ars__task *task)
 {
     int rc = ars__stack_get(w->stacks, &task->stack);
     if (rc < 0) return rc;
+#if ARS__SAN_FIBERS
+    forget_stack(task->stack);
+#endif
     ars__stack_header *header = ars__stack_header_of(task->stack);
     header->name = task->u.fresh.name;
     header->owner = task;
@@ -140,7 +164,6 @@ static int prepare(ars__worker *w, ars__task *task)
     task->ctx.flags = flags;
 #if ARS__SAN_FIBERS
     task->fake_stack = NULL;
-    task->fiber = ars__san_fiber_create(header->name);
 #endif
     return 0;
 }
@@ -335,6 +358,7 @@ static ARS__NOINLINE int switch_slow(ars__worker *w, ars__task *me, ars__task *n
 {
     (void)w;
 #if ARS__SAN_FIBERS
+    if (me == next) return me->ctx.result;
     announce(w, me, next);
 #endif
     int result;

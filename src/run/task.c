@@ -37,8 +37,11 @@ ars__task *ars__task_new(ars__worker *worker, ars_runtime *rt, ars__group *group
         task->u.fresh.name = opt->name;
         task->u.fresh.result = opt->result;
     }
-    /* What came before go happens before the task. */
+    /* What came before go happens before the task, and nothing else does. */
     ars__san_release(task);
+#if ARS__SAN_FIBERS
+    task->fiber = ars__san_fiber_create(task->u.fresh.name);
+#endif
     return task;
 }
 

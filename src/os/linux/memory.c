@@ -7,6 +7,7 @@
 #include <sys/mman.h>
 #include <sys/uio.h>
 
+#include "base/san.h"
 #include "os/linux/sys.h"
 
 enum { GUARD_BATCH = 64 };
@@ -23,6 +24,8 @@ int ars__os_reserve(void **out, size_t size)
     /* EAGAIN: over RLIMIT_MEMLOCK under mlockall().  To the caller that is no memory, too. */
     if (p == ARS_EAGAIN) return ARS_ENOMEM;
     if (p < 0 && p >= -4095) return (int)p;
+    /* ThreadSanitizer has not seen who had these addresses before go. */
+    ars__san_forget((void *)p, size);
 
     /* EINVAL: a kernel without huge pages. */
     long rc = ARS__SYS(SYS_madvise, p, size, MADV_NOHUGEPAGE);
