@@ -86,11 +86,7 @@ static void root_init(ars__worker *w, ars__group *group, char *frame)
     root->group = group;
     root->scope_limit = ARS_FOREVER;
     ars__list_init(&root->groups);
-#if !ARS__ASAN
     root->stack.top = frame;
-#else
-    (void)frame;
-#endif
 #if ARS__SAN_FIBERS
     root->fiber = ars__san_fiber_current();
 #endif

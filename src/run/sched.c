@@ -347,9 +347,13 @@ static inline ars__task *pick(ars__worker *w)
 #if ARS__SAN_FIBERS
 static void announce(ars__worker *w, ars__task *from, ars__task *to)
 {
-    (void)w;
-    ars__san_switch_start(from ? &from->fake_stack : NULL, to->stack.low,
-                          (size_t)(to->stack.top - to->stack.low));
+    const void *bottom = to->stack.low;
+    size_t size = (size_t)(to->stack.top - to->stack.low);
+    if (to == &w->root) {
+        bottom = w->thread_bottom;
+        size = w->thread_size;
+    }
+    ars__san_switch_start(from ? &from->fake_stack : NULL, bottom, size);
     ars__san_fiber_switch(to->fiber, w->runtime->config.race_strict ? ARS__SAN_NO_SYNC : 0);
 }
 #endif

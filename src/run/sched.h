@@ -165,6 +165,10 @@ struct ars__worker {
     ars__slab_cache groups;
     ars__wheel wheel;
     ars__task root;
+#if ARS__SAN_FIBERS
+    const void *thread_bottom; /* the root task's stack, for AddressSanitizer */
+    size_t thread_size;
+#endif
 
     ars__inbox_node *undelivered; /* taken from the inbox, not looked at */
 

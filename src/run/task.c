@@ -133,10 +133,9 @@ void ars__task_main(void *first)
     size_t size;
     ars__san_switch_finish(NULL, &bottom, &size);
     /* The very first switch leaves the thread's own stack. */
-    ars__task *root = &task->worker->root;
-    if (!root->stack.low) {
-        root->stack.low = (char *)(uintptr_t)bottom;
-        root->stack.top = root->stack.low + size;
+    if (!task->worker->thread_bottom) {
+        task->worker->thread_bottom = bottom;
+        task->worker->thread_size = size;
     }
 #endif
     for (;;) {
