@@ -116,6 +116,7 @@ static const fault_error e_uring_register[] = {FOREVER(ARS_EINVAL), FOREVER(ARS_
     X(PLAIN, int, getpeername, e_peer, (int fd, struct sockaddr *addr, uint32_t *len),             \
       (fd, addr, len))                                                                             \
     X(PLAIN, int, unlink, e_unlink, (const char *path), (path))                                    \
+    X(PLAIN, int, is_socket, e_unlink, (const char *path), (path))                                 \
     X(PLAIN, int, interface_index, e_open, (const char *name), (name))                             \
     X(PLAIN, int, interface_name, e_open, (unsigned index, char name[ARS__OS_INTERFACE_NAME]),     \
       (index, name))                                                                               \

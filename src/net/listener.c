@@ -36,6 +36,8 @@ static int has_path(const struct sockaddr *sa, size_t len)
 /* Whether a unix socket's path is left over: there, and nobody listens. */
 static int is_stale(const struct sockaddr *sa, size_t len)
 {
+    /* A file of another kind refuses connections too. */
+    if (ars__os_is_socket(((const struct sockaddr_un *)(const void *)sa)->sun_path) != 1) return 0;
     int fd = ars__os_socket(AF_UNIX, SOCK_STREAM, 0, 1);
     if (fd < 0) return 0;
     int rc = ars__os_connect(fd, sa, (uint32_t)len);

@@ -122,6 +122,8 @@ int ars__os_getpeername(int fd, struct sockaddr *addr, uint32_t *len);
 
 /* Removes a name of a file. */
 int ars__os_unlink(const char *path);
+/* Whether there is a socket of that name, 1 or 0; symbolic links are not followed. */
+int ars__os_is_socket(const char *path);
 
 /* Network interfaces: index (> 0) of a name, and name of an index.  ARS_ENODEV (-19) if there is none. */
 enum { ARS__OS_INTERFACE_NAME = 16 };

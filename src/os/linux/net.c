@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 
 #include "os/linux/sys.h"
 
@@ -26,6 +27,13 @@ int ars__os_poll(int fd, unsigned events)
 int ars__os_unlink(const char *path)
 {
     return (int)ARS__SYS(SYS_unlinkat, AT_FDCWD, path, 0);
+}
+
+int ars__os_is_socket(const char *path)
+{
+    struct stat st;
+    long rc = ARS__SYS(SYS_newfstatat, AT_FDCWD, path, &st, AT_SYMLINK_NOFOLLOW);
+    return rc < 0 ? (int)rc : S_ISSOCK(st.st_mode);
 }
 
 static int interface(unsigned long request, struct ifreq *ifr)

@@ -1,0 +1,204 @@
+/* SPDX-License-Identifier: MIT */
+#define _GNU_SOURCE
+#include <arsenal/wait.h>
+
+#include <signal.h>
+#include <sys/signalfd.h>
+
+#include "peer.h"
+
+static int64_t soon(void)
+{
+    return ars_after(10 * ARS_SECOND);
+}
+
+typedef struct waiting {
+    int fd;
+    unsigned events;
+    ars_time deadline;
+    int result;
+} waiting;
+
+static int wait_it(void *arg)
+{
+    waiting *w = arg;
+    w->result = ars_wait_fd(w->fd, w->events, w->deadline);
+    return 0;
+}
+
+static int ready_task(void *arg)
+{
+    (void)arg;
+    int p[2];
+    CHECK_EQ(pipe2(p, O_CLOEXEC | O_NONBLOCK), 0);
+    CHECK_EQ(ars_wait_fd(p[0], ARS_FD_IN, 0), ARS_ETIMEDOUT);
+    CHECK_EQ(ars_wait_fd(p[0], ARS_FD_IN, 1), ARS_ETIMEDOUT);
+    ars_time deadline = ars_after(10 * ARS_MILLISECOND);
+    CHECK_EQ(ars_wait_fd(p[0], ARS_FD_IN, deadline), ARS_ETIMEDOUT);
+    CHECK(ars_now() >= deadline);
+    CHECK_EQ(ars_wait_fd(p[1], ARS_FD_IN | ARS_FD_OUT, soon()), ARS_FD_OUT);
+    CHECK_EQ(ars_wait_fd(p[1], ARS_FD_OUT, 0), ARS_FD_OUT);
+
+    waiting w = {.fd = p[0], .events = ARS_FD_IN, .deadline = ARS_FOREVER};
+    for (int i = 0; i < 20; i++) {
+        char byte;
+        ars_group group;
+        start(&group, wait_it, &w);
+        settle();
+        CHECK_EQ(write(p[1], "x", 1), 1);
+        CHECK_EQ(ars_group_wait(&group, soon()), 0);
+        CHECK_EQ(w.result, ARS_FD_IN);
+        CHECK_EQ(read(p[0], &byte, 1), 1);
+    }
+    ars_group group;
+    start(&group, wait_it, &w);
+    settle();
+    close(p[1]);
+    CHECK_EQ(ars_group_wait(&group, soon()), 0);
+    CHECK_EQ(w.result, ARS_FD_HUP);
+    close(p[0]);
+    return 0;
+}
+BACKEND_CASE(ready)
+
+static int refuses_task(void *arg)
+{
+    (void)arg;
+    CHECK_EQ(ars_wait_fd(1000, ARS_FD_IN, soon()), ARS_EBADF);
+    CHECK_EQ(ars_wait_fd(-1, ARS_FD_IN, soon()), ARS_EBADF);
+    CHECK_EQ(ars_wait_fd(-1, ARS_FD_IN, 0), ARS_EBADF);
+    CHECK_EQ(ars_wait_fd(0, 0, soon()), ARS_EINVAL);
+    CHECK_EQ(ars_wait_fd(0, ARS_FD_IN | ARS_FD_HUP, soon()), ARS_EINVAL);
+    CHECK_EQ(ars_wait_fd(0, 1u << 20, soon()), ARS_EINVAL);
+    return 0;
+}
+
+static void refuses(void)
+{
+    CHECK_EQ(ars_wait_fd(0, ARS_FD_IN, 0), ARS_EINVAL); /* a plain thread */
+    on_each_backend(refuses_task);
+}
+
+static int files_task(void *arg)
+{
+    (void)arg;
+    int fd = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
+    CHECK(fd >= 0);
+    CHECK_EQ(ars_wait_fd(fd, ARS_FD_IN, soon()), ARS_FD_IN);
+    CHECK_EQ(ars_wait_fd(fd, ARS_FD_IN, 0), ARS_FD_IN);
+    close(fd);
+    return 0;
+}
+BACKEND_CASE(files)
+
+static int cancel_task(void *arg)
+{
+    (void)arg;
+    int p[2];
+    CHECK_EQ(pipe2(p, O_CLOEXEC), 0);
+    waiting w = {.fd = p[0], .events = ARS_FD_IN, .deadline = ARS_FOREVER};
+    for (int i = 0; i < 10; i++) {
+        ars_group group;
+        start(&group, wait_it, &w);
+        settle();
+        ars_group_cancel(&group, 0);
+        CHECK_EQ(ars_group_wait(&group, ARS_FOREVER), ARS_ECANCELED);
+        CHECK_EQ(w.result, ARS_ECANCELED);
+    }
+    ars_run_stats stats;
+    CHECK_EQ(ars_stats(&stats), 0);
+    CHECK_EQ(stats.operations, 0);
+    close(p[0]);
+    close(p[1]);
+    return 0;
+}
+BACKEND_CASE(cancel)
+
+/* Readers and writers wait for one descriptor, and each gets what is its own. */
+static int several_task(void *arg)
+{
+    (void)arg;
+    int s[2];
+    char full[4096] = {0};
+    CHECK_EQ(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, s), 0);
+    while (write(s[0], full, sizeof full) > 0) {}
+    waiting w[6];
+    ars_group in, out;
+    CHECK_EQ(ars_group_init(&in, NULL, ARS_COLLECT), 0);
+    CHECK_EQ(ars_group_init(&out, NULL, ARS_COLLECT), 0);
+    for (int i = 0; i < 6; i++) {
+        w[i] = (waiting){.fd = s[0], .deadline = ARS_FOREVER};
+        w[i].events = i % 2 ? ARS_FD_OUT : ARS_FD_IN;
+        if (i == 2) w[i].deadline = ars_after(ARS_MILLISECOND);
+        CHECK_EQ(ars_group_go(i % 2 ? &out : &in, wait_it, &w[i], NULL), 0);
+    }
+    CHECK_EQ(ars_sleep(ars_after(5 * ARS_MILLISECOND)), 0);
+    CHECK_EQ(w[2].result, ARS_ETIMEDOUT);
+    CHECK_EQ(write(s[1], "x", 1), 1);
+    CHECK_EQ(ars_group_wait(&in, soon()), 0);
+    CHECK_EQ(w[0].result, ARS_FD_IN);
+    CHECK_EQ(w[4].result, ARS_FD_IN);
+    settle();
+    CHECK_EQ(w[1].result, 0);
+    while (read(s[1], full, sizeof full) > 0) {}
+    CHECK_EQ(ars_group_wait(&out, soon()), 0);
+    for (int i = 1; i < 6; i += 2) CHECK_EQ(w[i].result, ARS_FD_OUT);
+    close(s[0]);
+    close(s[1]);
+    return 0;
+}
+BACKEND_CASE(several)
+
+/* Between two waits a descriptor may become another one. */
+static int reused_task(void *arg)
+{
+    (void)arg;
+    int fd = -1;
+    for (int i = 0; i < 20; i++) {
+        int p[2];
+        CHECK_EQ(pipe2(p, O_CLOEXEC), 0);
+        if (fd >= 0) CHECK_EQ(p[0], fd);
+        fd = p[0];
+        CHECK_EQ(ars_wait_fd(fd, ARS_FD_IN, ars_after(1)), ARS_ETIMEDOUT);
+        waiting w = {.fd = fd, .events = ARS_FD_IN, .deadline = ARS_FOREVER};
+        ars_group group;
+        start(&group, wait_it, &w);
+        settle();
+        CHECK_EQ(write(p[1], "x", 1), 1);
+        CHECK_EQ(ars_group_wait(&group, soon()), 0);
+        CHECK_EQ(w.result, ARS_FD_IN);
+        close(p[0]);
+        close(p[1]);
+    }
+    return 0;
+}
+BACKEND_CASE(reused)
+
+static int signals_task(void *arg)
+{
+    (void)arg;
+    sigset_t set, old;
+    sigemptyset(&set);
+    sigaddset(&set, SIGUSR1);
+    sigprocmask(SIG_BLOCK, &set, &old);
+    int fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+    waiting w = {.fd = fd, .events = ARS_FD_IN, .deadline = ARS_FOREVER};
+    ars_group group;
+    start(&group, wait_it, &w);
+    settle();
+    raise(SIGUSR1);
+    CHECK_EQ(ars_group_wait(&group, soon()), 0);
+    CHECK_EQ(w.result, ARS_FD_IN);
+    struct signalfd_siginfo info;
+    CHECK_EQ(read(fd, &info, sizeof info), sizeof info);
+    close(fd);
+    sigprocmask(SIG_SETMASK, &old, NULL);
+    return 0;
+}
+BACKEND_CASE(signals)
+
+static const test_case cases[] = {
+    {"ready", ready},     {"refuses", refuses}, {"files", files},     {"cancel", cancel},
+    {"several", several}, {"reused", reused},   {"signals", signals},
+};
+TEST_MAIN(cases)
