@@ -31,6 +31,9 @@ ARS_BEGIN_DECLS
  * it, because compilers keep addresses of thread-local variables, errno's
  * among them, in registers across a yield.
  *
+ * An exception of C++ must not leave the coroutine's function: nobody is there
+ * to catch it.
+ *
  * Thread rule: a pool and its coroutines have one user at a time.
  */
 typedef struct ars_coro ars_coro;
@@ -46,6 +49,10 @@ typedef void *ars_coro_fn(ars_coro *self, void *in);
 /*
  * A pool of stacks of 64 KiB, each with a guard below it, in a few large
  * reservations of address space.  Memory is used from the first touch on.
+ *
+ * The guard is one page (4 KiB mostly).  A function with a larger frame can
+ * jump over it; compile such code with -fstack-clash-protection, which touches
+ * every page in passing.
  */
 typedef struct ars_stack_pool ars_stack_pool;
 
