@@ -495,7 +495,8 @@ static void overflow_elsewhere(void *arg)
     pthread_join(thread, NULL);
 }
 
-static void *volatile nowhere;
+/* Never mapped, and not NULL, which UBSan would catch before the kernel does. */
+static void *volatile nowhere = (void *)64;
 
 static void fault_outside(void *arg)
 {
