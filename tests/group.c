@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT */
+#define _GNU_SOURCE
 /* Groups: every rule of what a wait returns and of who is cancelled when. */
 #include <pthread.h>
 
+#include "fault.h"
 #include "world.h"
 
 enum { OOPS = ARS_EIO, OTHER = ARS_ENOENT };
@@ -496,6 +498,90 @@ static int threads_go_into_a_living_group(void *arg)
     return 0;
 }
 
+/* ---- exhaustion: the same things again, with whatever fails ---- */
+
+/* A tree of tasks, each with a group of its own; the leaves wait for the end. */
+static int grows(void *arg)
+{
+    intptr_t depth = (intptr_t)arg;
+    if (depth == 0) return ars_sleep(ARS_FOREVER);
+    ars_group group;
+    int rc = ars_group_init(&group, NULL, (unsigned)depth % 3);
+    if (rc < 0) return rc;
+    for (int i = 0; i < 6 && rc == 0; i++)
+        rc = ars_group_go(&group, grows, (void *)(depth - 1), NULL);
+    int waited = ars_group_wait(&group, ARS_FOREVER);
+    CHECK(waited < 0);
+    return waited;
+}
+
+/* Keeps the group alive for the thread, cancelled or not. */
+static int holds_on(void *arg)
+{
+    while (!ars_atomic_u32_load_acquire(&((outside *)arg)->done)) ars_yield();
+    return 0;
+}
+
+static void *thread_tries(void *arg)
+{
+    outside *o = arg;
+    ars_group group;
+    int rc = ars_group_init(&group, o->rt, ARS_FAIL_FAST);
+    if (rc == 0) {
+        int started = 0;
+        for (int i = 0; i < 100 && rc == 0; i++) {
+            rc = ars_group_go(&group, counts, o, NULL);
+            started += rc == 0;
+        }
+        CHECK(rc == 0 || rc == ARS_ENOMEM);
+        CHECK_EQ(ars_group_wait(&group, ARS_FOREVER), 0);
+        CHECK_EQ(o->ran, started);
+    }
+    ars_group_cancel(o->group, OOPS);
+    return NULL;
+}
+
+static int all_of_it(void *arg)
+{
+    (void)arg;
+    ars_group group;
+    outside o = {.rt = ars_runtime_self(), .group = &group};
+    pthread_t thread;
+    int rc = ars_group_init(&group, NULL, ARS_FAIL_FAST);
+    if (rc < 0) return rc;
+    rc = ars_group_go(&group, grows, (void *)4, NULL);
+    if (rc < 0) CHECK_EQ(ars_cancel_reason(), 0);
+    ars_yield();
+    CHECK_EQ(pthread_create(&thread, NULL, thread_tries, &o), 0);
+    if (rc == 0) ars_group_go(&group, holds_on, &o, NULL);
+    /* What the thread uses outlives it, whatever became of the tasks. */
+    ars_scope shield;
+    CHECK_EQ(ars_shield_enter(&shield, ARS_FOREVER), 0);
+    while (pthread_tryjoin_np(thread, NULL) != 0) ars_sleep(ars_after(ARS_MILLISECOND / 10));
+    CHECK_EQ(ars_scope_leave(&shield), 0);
+    ars_atomic_u32_store_release(&o.done, 1);
+    CHECK(ars_group_wait(&group, ARS_FOREVER) < 0);
+    return 0;
+}
+
+static void exhausted(const ars_alloc *alloc)
+{
+    ars_config config = {.alloc = alloc};
+    ars_run(all_of_it, NULL, &config);
+}
+
+static void out_of_memory(void)
+{
+    exhausted(NULL); /* the C library keeps the first thread's stack and heap */
+    sweep_alloc("group", exhausted);
+}
+
+static void system_fails(void)
+{
+    exhausted(NULL);
+    sweep_os("group", exhausted);
+}
+
 #define CASE(name)                                                                                 \
     static void case_##name(void)                                                                  \
     {                                                                                              \
@@ -542,5 +628,7 @@ static const test_case cases[] = {
     {"a million on the stack", case_a_million_on_the_stack},
     {"groups of threads", case_groups_of_threads},
     {"threads go into a living group", case_threads_go_into_a_living_group},
+    {"out of memory", out_of_memory},
+    {"system fails", system_fails},
 };
 TEST_MAIN(cases)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Scopes and shields. */
+#include "fault.h"
 #include "world.h"
 
 static ars_time soon(void)
@@ -237,6 +238,60 @@ static int stale_in_a_task(void *arg)
     return 0;
 }
 
+/* ---- exhaustion ---- */
+
+static int waits(void *arg)
+{
+    (void)arg;
+    return ars_sleep(ARS_FOREVER);
+}
+
+static int under_deadlines(void *arg)
+{
+    ars_scope scope, shield;
+    CHECK_EQ(ars_scope_enter(&scope, soon()), 0);
+    int rc = ars_sleep(ARS_FOREVER);
+    CHECK_EQ(rc, ARS_ECANCELED);
+    CHECK_EQ(ars_shield_enter(&shield, soon()), 0);
+    ars_group group;
+    rc = ars_group_init(&group, NULL, ARS_RACE);
+    if (rc == 0) {
+        for (int i = 0; i < 40 && rc == 0; i++) rc = ars_group_go(&group, waits, arg, NULL);
+        int waited = ars_group_wait(&group, ARS_FOREVER);
+        CHECK(waited <= 0);
+    }
+    CHECK(ars_scope_leave(&shield) <= 0);
+    CHECK(ars_scope_leave(&scope) <= 0);
+    return rc;
+}
+
+static int many_under_deadlines(void *arg)
+{
+    (void)arg;
+    ars_group group;
+    int results[8] = {0}, rc = ars_group_init(&group, NULL, ARS_COLLECT);
+    if (rc < 0) return rc;
+    for (int i = 0; i < 8 && rc == 0; i++)
+        rc = ars_group_go(&group, under_deadlines, &results[i], NULL);
+    return ars_group_wait(&group, ARS_FOREVER);
+}
+
+static void exhausted(const ars_alloc *alloc)
+{
+    ars_config config = {.alloc = alloc};
+    ars_run(many_under_deadlines, NULL, &config);
+}
+
+static void out_of_memory(void)
+{
+    sweep_alloc("scope", exhausted);
+}
+
+static void system_fails(void)
+{
+    sweep_os("scope", exhausted);
+}
+
 #define CASE(name)                                                                                 \
     static void case_##name(void)                                                                  \
     {                                                                                              \
@@ -269,5 +324,7 @@ static const test_case cases[] = {
     {"stale", case_stale},
     {"stale in a task", case_stale_in_a_task},
     {"on a plain thread", on_a_plain_thread},
+    {"out of memory", out_of_memory},
+    {"system fails", system_fails},
 };
 TEST_MAIN(cases)

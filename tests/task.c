@@ -5,6 +5,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "fault.h"
 #include "world.h"
 
 static char trail[64];
@@ -297,6 +298,45 @@ static int ten_thousand_at_once(void *arg)
     return 0;
 }
 
+/* ---- exhaustion ---- */
+
+static int naps_and_yields(void *arg)
+{
+    int rc = ars_sleep(ars_after((ars_time)(intptr_t)arg * 10 * ARS_MICROSECOND));
+    return rc < 0 ? rc : ars_yield();
+}
+
+static int hundreds(void *arg)
+{
+    (void)arg;
+    ars_group group;
+    ars_task_opt options[] = {
+        {.name = "plain"}, {.flags = ARS_TASK_FPENV}, {.flags = ARS_TASK_CXX}};
+    int rc = ars_group_init(&group, NULL, ARS_COLLECT);
+    if (rc < 0) return rc;
+    for (int i = 0; i < 400 && rc == 0; i++)
+        rc = ars_group_go(&group, naps_and_yields, (void *)(intptr_t)i, &options[i % 3]);
+    int waited = ars_group_wait(&group, ARS_FOREVER);
+    CHECK_EQ(waited, rc);
+    return waited;
+}
+
+static void exhausted(const ars_alloc *alloc)
+{
+    ars_config config = {.alloc = alloc};
+    ars_run(hundreds, NULL, &config);
+}
+
+static void out_of_memory(void)
+{
+    sweep_alloc("task", exhausted);
+}
+
+static void system_fails(void)
+{
+    sweep_os("task", exhausted);
+}
+
 #define CASE(name)                                                                                 \
     static void case_##name(void)                                                                  \
     {                                                                                              \
@@ -336,5 +376,7 @@ static const test_case cases[] = {
     {"fork in a task", case_fork_in_task},
     {"ten thousand at once", case_ten_thousand_at_once},
     {"on a plain thread", on_a_plain_thread},
+    {"out of memory", out_of_memory},
+    {"system fails", system_fails},
 };
 TEST_MAIN(cases)
