@@ -498,8 +498,7 @@ static void overflow_elsewhere(void *arg)
 /* Never mapped, and not NULL, which UBSan would catch before the kernel does. */
 static void *volatile nowhere = (void *)64;
 
-/* UBSan would find the null pointer before the processor does. */
-__attribute__((no_sanitize("undefined"))) static void fault_outside(void *arg)
+static void fault_outside(void *arg)
 {
     (void)arg;
     struct rlimit none = {0, 0};
