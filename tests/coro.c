@@ -13,6 +13,7 @@
 #include <unwind.h>
 
 #include "base/san.h"
+#include "coro/stack.h"
 #include "os/os.h"
 #include "test.h"
 
@@ -495,6 +496,52 @@ static void overflow_elsewhere(void *arg)
     pthread_join(thread, NULL);
 }
 
+static int has_signal_stack(void)
+{
+    stack_t now;
+    CHECK_EQ(sigaltstack(NULL, &now), 0);
+    return !(now.ss_flags & SS_DISABLE);
+}
+
+/* What ars_run() does on its threads. */
+static void *borrowing_thread(void *arg)
+{
+    ars_alloc_tracker tracker;
+    ars_alloc_failer failer;
+    void *token = arg, *second = arg;
+    stack_t none = {.ss_flags = SS_DISABLE};
+    sigaltstack(&none, NULL); /* a sanitizer may have set one */
+    ars_alloc_failer_init(&failer, NULL, 1, 1);
+    ars_alloc_tracker_init(&tracker, NULL);
+    CHECK_EQ(ars__overflow_thread_enter(&token, &failer.alloc), ARS_ENOMEM);
+    CHECK(token == NULL && !has_signal_stack());
+
+    CHECK_EQ(ars__overflow_thread_enter(&token, &tracker.alloc), 0);
+    CHECK(token != NULL && has_signal_stack());
+    CHECK_EQ(ars__overflow_thread_enter(&second, &tracker.alloc), 0);
+    CHECK(second == NULL);
+    ars__overflow_thread_leave(second, &tracker.alloc);
+    CHECK(has_signal_stack());
+    ars__overflow_thread_leave(token, &tracker.alloc);
+    CHECK(!has_signal_stack());
+    CHECK_EQ(ars_alloc_tracker_stats(&tracker).bytes, 0);
+
+    CHECK_EQ(ars__overflow_thread_enter(&token, &tracker.alloc), 0);
+    overflow(arg);
+    return NULL;
+}
+
+static void overflow_on_a_borrowed_stack(void *arg)
+{
+    pthread_t thread;
+    void *token = arg;
+    CHECK_EQ(ars__overflow_thread_enter(&token, NULL), 0);
+    CHECK(token == NULL); /* no handler, no need */
+    CHECK_EQ(ars_overflow_install(), 0);
+    CHECK_EQ(pthread_create(&thread, NULL, borrowing_thread, arg), 0);
+    pthread_join(thread, NULL);
+}
+
 /* Never mapped, and not NULL, which UBSan would catch before the kernel does. */
 static void *volatile nowhere = (void *)64;
 
@@ -563,6 +610,10 @@ static void an_overflow_is_named(void)
     end = test_child(overflow_elsewhere, "in a thread");
     CHECK(faulted(&end));
     CHECK(strstr(end.err, "arsenal: stack overflow in coroutine 'in a thread'\n"));
+
+    end = test_child(overflow_on_a_borrowed_stack, "as in ars_run");
+    CHECK(faulted(&end));
+    CHECK(strstr(end.err, "arsenal: stack overflow in coroutine 'as in ars_run'\n"));
 }
 
 static void other_faults_are_passed_on(void)
@@ -578,6 +629,36 @@ static void other_faults_are_passed_on(void)
     end = test_child(with_own_handler, "handled");
     CHECK_EQ(end.status, 55);
     CHECK(strstr(end.err, "arsenal: stack overflow in coroutine 'handled'\n"));
+}
+
+/* ---- AddressSanitizer ---- */
+
+static void *overrunner(ars_coro *self, void *in)
+{
+    volatile char local[16];
+    CHECK_EQ(ars_coro_yield(self, NULL, &in), 0);
+    local[NUM(in)] = 1;
+    return PTR(local[0]);
+}
+
+static void overrun(void *arg)
+{
+    ars_coro *coro = new_coro(new_pool(), overrunner);
+    CHECK_EQ(ars_coro_resume(coro, NULL, NULL), 1);
+    CHECK_EQ(ars_coro_resume(coro, arg, NULL), 0);
+}
+
+static void overruns_are_seen_after_a_resume(void)
+{
+    if (!ARS__ASAN) {
+        test_skipped("only under AddressSanitizer");
+        return;
+    }
+    test_end end = test_child(overrun, PTR(15));
+    CHECK_EQ(end.status, 0);
+    end = test_child(overrun, PTR(16));
+    CHECK(end.status != 0);
+    CHECK(strstr(end.err, "stack-buffer-overflow"));
 }
 
 /* ---- many ---- */
@@ -686,6 +767,7 @@ static const test_case cases[] = {
     {"an overflow faults", an_overflow_faults},
     {"an overflow is named", an_overflow_is_named},
     {"other faults are passed on", other_faults_are_passed_on},
+    {"overruns are seen after a resume", overruns_are_seen_after_a_resume},
     {"a hundred thousand live", a_hundred_thousand_live},
     {"a million live", a_million_live},
 };
