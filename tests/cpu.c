@@ -200,8 +200,8 @@ static void emulated_cpus(void)
                                           "!avx512f", "!sha",  "!vaes", NULL};
     /* The CPU still has AVX, but no operating system could save its registers. */
     static const char *const no_xsave[] = {"sse4.2", "!avx", "!avx2", "!fma", "!f16c", NULL};
-    /* A CPU whose highest leaf is 1: what lies beyond must not be believed. */
-    static const char *const one_leaf[] = {"sse4.2", "avx", "!avx2", "!bmi1", "!bmi2", NULL};
+    /* A CPU whose highest leaf is 1, which it gives for those beyond: SSSE3's bit there is VAES in leaf 7. */
+    static const char *const one_leaf[] = {"sse4.2", "avx", "!avx2", "!bmi1", "!vaes", NULL};
     emulated("qemu64", qemu64);
     emulated("Nehalem", nehalem);
     emulated("Haswell", haswell);

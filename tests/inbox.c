@@ -39,11 +39,13 @@ enum { SENDERS = 3, MESSAGES = 50000 };
 
 static message *sent[SENDERS];
 static uint64_t wakes;
+static pthread_barrier_t start;
 
 static void *sends(void *arg)
 {
     unsigned sender = (unsigned)(uintptr_t)arg;
     uint64_t first = 0;
+    pthread_barrier_wait(&start);
     for (unsigned i = 0; i < MESSAGES; i++) {
         message *m = &sent[sender][i];
         m->sender = sender;
@@ -62,10 +64,12 @@ static void many_senders(void)
     pthread_t threads[SENDERS];
     unsigned next[SENDERS] = {0}, total = 0;
     uint64_t takes = 0;
+    CHECK(pthread_barrier_init(&start, NULL, SENDERS + 1) == 0);
     for (uintptr_t i = 0; i < SENDERS; i++) {
         CHECK((sent[i] = calloc(MESSAGES, sizeof(message))));
         CHECK(pthread_create(&threads[i], NULL, sends, (void *)i) == 0);
     }
+    pthread_barrier_wait(&start);
     while (total < SENDERS * MESSAGES) {
         ars__inbox_node *node = ars__inbox_take(&inbox);
         takes += node != NULL;
@@ -83,6 +87,7 @@ static void many_senders(void)
         CHECK(pthread_join(threads[i], NULL) == 0);
         free(sent[i]);
     }
+    CHECK(pthread_barrier_destroy(&start) == 0);
     CHECK(ars__inbox_empty(&inbox));
     CHECK_EQ(wakes, takes);
 }

@@ -207,7 +207,9 @@ static void cache_keeps_and_flushes(void)
 
 /* ---- threads ---- */
 
-enum { THREADS = 4, ROUNDS = 40000, HELD = 100 };
+enum { THREADS = 4, ROUNDS = 200000, HELD = 100 };
+
+static pthread_barrier_t start;
 
 static ars__slab shared;
 
@@ -218,10 +220,11 @@ static void *takes_and_gives(void *arg)
     ars__slab_cache cache;
     uint64_t id = (uint64_t)(uintptr_t)arg, random = id * 2654435761u + 1;
     ars__slab_cache_init(&cache, &shared);
+    pthread_barrier_wait(&start);
     for (unsigned i = 0; i < ROUNDS; i++) {
         random = random * 6364136223846793005u + 1442695040888963407u;
         object **slot = &held[(random >> 33) % HELD];
-        int cached = (random >> 60) % 4 != 0;
+        int cached = (random >> 60) % 2 != 0;
         if (!*slot) {
             *slot = cached ? ars__slab_cache_get(&cache) : ars__slab_get_shared(&shared);
             CHECK(*slot);
@@ -246,11 +249,13 @@ static void *takes_and_gives(void *arg)
 static void threads_share_it(void)
 {
     pthread_t threads[THREADS];
+    CHECK(pthread_barrier_init(&start, NULL, THREADS) == 0);
     ars_alloc_tracker_init(&tracker, NULL);
     ars__slab_init(&shared, &tracker.alloc, sizeof(object), 64);
     for (uintptr_t i = 0; i < THREADS; i++)
         CHECK(pthread_create(&threads[i], NULL, takes_and_gives, (void *)(i + 1)) == 0);
     for (int i = 0; i < THREADS; i++) CHECK(pthread_join(threads[i], NULL) == 0);
+    CHECK(pthread_barrier_destroy(&start) == 0);
     CHECK_EQ(ars__slab_live(&shared), 0);
     ars__slab_deinit(&shared);
     CHECK_EQ(ars_alloc_tracker_stats(&tracker).bytes, 0);

@@ -5,7 +5,9 @@
 
 #include "sync/spin.h"
 
-enum { THREADS = 4, ROUNDS = 100000 };
+enum { THREADS = 4, ROUNDS = 300000 };
+
+static pthread_barrier_t start;
 
 static ars__spin lock;
 /* Two words that are always equal outside of the lock, and not atomic. */
@@ -26,6 +28,7 @@ static void tries(void)
 static void *counts(void *arg)
 {
     int by_trying = arg != NULL;
+    pthread_barrier_wait(&start);
     for (int i = 0; i < ROUNDS; i++) {
         if (by_trying) {
             while (!ars__spin_try(&lock)) ars_atomic_pause();
@@ -34,6 +37,8 @@ static void *counts(void *arg)
         }
         CHECK(left == right);
         left = left + 1;
+        /* Wide enough for somebody who does not respect the lock to get in. */
+        ars_atomic_pause();
         right = right + 1;
         ars__spin_unlock(&lock);
     }
@@ -43,9 +48,11 @@ static void *counts(void *arg)
 static void excludes(void)
 {
     pthread_t threads[THREADS];
+    CHECK(pthread_barrier_init(&start, NULL, THREADS) == 0);
     for (int i = 0; i < THREADS; i++)
         CHECK(pthread_create(&threads[i], NULL, counts, i == 0 ? threads : NULL) == 0);
     for (int i = 0; i < THREADS; i++) CHECK(pthread_join(threads[i], NULL) == 0);
+    CHECK(pthread_barrier_destroy(&start) == 0);
     CHECK_EQ(left, THREADS * ROUNDS);
     CHECK_EQ(right, THREADS * ROUNDS);
 }

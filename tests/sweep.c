@@ -40,9 +40,11 @@ static unsigned run(sweep_body *body, unsigned nth, int from_then_on)
     ars_alloc_tracker_init(&tracker, NULL);
     ars_alloc_failer_init(&failer, &tracker.alloc, nth, from_then_on);
     test_gate_begin(&gate, &tracker);
+    test_context = running;
     alarm(SECONDS_A_RUN);
     body(&failer.alloc);
     alarm(0);
+    test_context = NULL;
     closed_gate(&gate);
     return (unsigned)ars_alloc_failer_failed(&failer);
 }

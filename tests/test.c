@@ -64,6 +64,8 @@ int test_main(const test_case *cases, size_t n, int argc, char **argv)
 
 /* ---- checks ---- */
 
+const char *test_context;
+
 void test_fail(const char *file, int line, const char *format, ...)
 {
     va_list args;
@@ -72,6 +74,7 @@ void test_fail(const char *file, int line, const char *format, ...)
     va_start(args, format);
     vfprintf(stderr, format, args);
     va_end(args);
+    if (test_context) fprintf(stderr, " (%s)", test_context);
     fputc('\n', stderr);
     /* Not exit(): this may be a task's stack, with threads still running. */
     _exit(1);

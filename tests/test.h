@@ -48,6 +48,9 @@ void test_same(const char *file, int line, const char *what, const char *a, cons
 /* How often to repeat: 'full' times, or 'quick' with --quick (ARS_TEST_QUICK=1), as CI does under ASan. */
 long test_times(long full, long quick);
 
+/* What a failed check adds to its line, such as the step of a loop; NULL: nothing. */
+extern const char *test_context;
+
 /* Says that a part of the case cannot run here; the case goes on. */
 void test_skipped(const char *format, ...) ARS_PRINTF(1, 2);
 /* Ends the whole program as skipped (77). */
