@@ -20,15 +20,15 @@
 
 #ifdef __cplusplus
 #define ARS_BEGIN_DECLS extern "C" {
-#define ARS_END_DECLS }
+#define ARS_END_DECLS   }
 #else
 #define ARS_BEGIN_DECLS
 #define ARS_END_DECLS
 #endif
 
 #if defined(__GNUC__)
-#define ARS_API __attribute__((visibility("default")))
-#define ARS_MUST_USE __attribute__((warn_unused_result))
+#define ARS_API               __attribute__((visibility("default")))
+#define ARS_MUST_USE          __attribute__((warn_unused_result))
 #define ARS_PRINTF(fmt, args) __attribute__((format(printf, fmt, args)))
 #else
 #define ARS_API
@@ -108,10 +108,10 @@ ARS_API const char *ars_version(void);
 /* A point on the monotonic clock, or a span of it, in nanoseconds. */
 typedef int64_t ars_time;
 
-#define ARS_FOREVER INT64_MAX
+#define ARS_FOREVER     INT64_MAX
 #define ARS_MICROSECOND ((ars_time)1000)
 #define ARS_MILLISECOND ((ars_time)1000000)
-#define ARS_SECOND ((ars_time)1000000000)
+#define ARS_SECOND      ((ars_time)1000000000)
 
 /*
  * ars_time_add() adds a span to a point in time and saturates: beyond

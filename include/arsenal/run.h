@@ -23,7 +23,7 @@ enum ars_backend {
 /* How a runtime is set up; all-zero is the default. */
 typedef struct ars_config {
     const ars_alloc *alloc; /* NULL: the default allocator */
-    unsigned backend;       /* enum ars_backend; one that cannot be had is an error of the first I/O call */
+    unsigned backend;       /* enum ars_backend; one that cannot be had fails the first I/O call */
     unsigned race_strict;   /* 1: under TSan, races between tasks of one worker count too */
     /*
      * How long ars_run() waits, after the root function has returned, for the
@@ -82,15 +82,15 @@ ARS_API int ars_post(ars_runtime *rt, ars_fn *fn, void *arg);
 
 /* What a runtime holds, and what it has counted. */
 typedef struct ars_run_stats {
-    uint64_t tasks;        /* alive, the root task included */
-    uint64_t started;      /* ever run */
-    uint64_t switches;     /* parks that switched to another task */
-    uint64_t stacks;       /* stacks in use */
-    uint64_t guards_light; /* stacks guarded without a mapping of their own */
+    uint64_t tasks;          /* alive, the root task included */
+    uint64_t started;        /* ever run */
+    uint64_t switches;       /* parks that switched to another task */
+    uint64_t stacks;         /* stacks in use */
+    uint64_t guards_light;   /* stacks guarded without a mapping of their own */
     uint64_t guards_protect; /* stacks guarded by page protection */
     uint64_t guards_canary;  /* stacks guarded by a canary only */
-    uint64_t operations;   /* I/O operations that the kernel has not completed */
-    const char *backend;   /* "io_uring", "epoll", or NULL before the first I/O call */
+    uint64_t operations;     /* I/O operations that the kernel has not completed */
+    const char *backend;     /* "io_uring", "epoll", or NULL before the first I/O call */
     uint64_t ars__reserved[8];
 } ars_run_stats;
 

@@ -33,8 +33,8 @@ enum ars_task_flags {
 /* How a task is started; all-zero is the default. */
 typedef struct ars_task_opt {
     const char *name; /* for reports; must outlive the task; NULL: unnamed */
-    int *result;      /* receives the function's result before the group learns of it; may be NULL */
-    unsigned flags;   /* ARS_TASK_... */
+    int *result;    /* receives the function's result before the group learns of it; may be NULL */
+    unsigned flags; /* ARS_TASK_... */
     unsigned ars__pad;
     uint64_t ars__reserved[4]; /* zero */
 } ars_task_opt;
