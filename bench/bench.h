@@ -160,6 +160,9 @@ static inline int bench_main(int argc, char **argv, const struct bench *table, s
         fprintf(stderr, "%s: cannot write %s: %s\n", argv[0], json, strerror(errno));
         return 1;
     }
+    size_t k = 0;
+    while (k < n && !bench_is_peer(&table[k])) k++;
+    if (peers && k == n) fprintf(stderr, "%s: no peer was built, so none is measured\n", argv[0]);
     if (!samples) samples = quick ? BENCH_SAMPLES_MIN : 21;
     for (size_t i = 0, end; i < n; i = end) {
         const struct bench *systems[BENCH_SYSTEMS_MAX];

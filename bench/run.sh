@@ -39,7 +39,7 @@ records=$(mktemp) || exit 1
 trap 'rm -f "$records"' EXIT
 trap 'exit 130' INT TERM
 if [ -n "$json" ]; then
-    : >>"$json" || die 1 "cannot write $json"
+    (: >>"$json") 2>/dev/null || die 1 "cannot write $json"
 fi
 
 bad=''

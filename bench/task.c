@@ -144,6 +144,12 @@ static double parked(uint64_t n, void *arg)
     return job.result;
 }
 
+#ifdef PEER_BOOST
+/* Boost.Context with pooled stacks (peers/boost_spawn.cc): a coroutine, without a scheduler. */
+extern const char boost_spawn_version[];
+double boost_spawn(uint64_t n, void *arg);
+#endif
+
 int main(int argc, char **argv)
 {
     static ars_fn *const yield2 = yield2_root, *const spawn = spawn_root;
@@ -152,6 +158,10 @@ int main(int argc, char **argv)
     const struct bench table[] = {
         {"task.yield2", "arsenal", v, "1 worker", NULL, run_job, (void *)&yield2, 0, 0},
         {"task.spawn", "arsenal", v, "1 worker, one live", NULL, run_job, (void *)&spawn, 0, 0},
+#ifdef PEER_BOOST
+        {"task.spawn", "boost.context", boost_spawn_version, "continuation, pooled stacks", NULL,
+         boost_spawn, NULL, 0, 0},
+#endif
         {"task.parked.100k", "arsenal", v, "guarded, in a sleep", "bytes", parked, (void *)&some, 1,
          0},
         {"task.parked", "arsenal", v, "guarded, in a sleep", "bytes", parked, (void *)&many, 1, 0},
