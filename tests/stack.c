@@ -295,22 +295,6 @@ static void what_is_reserved_can_be_had(void)
     ars__stack_pool_free(pool);
 }
 
-static void trimming_gives_pages_back(void)
-{
-    ars__stack_pool *pool = new_pool();
-    ars__stack s = get(pool);
-    size_t page = ars__os_page_size();
-    memset(s.low, 7, (size_t)(s.top - s.low));
-    char *sp = s.low + 3 * page + 200;
-    ars__stack_trim(pool, s, sp);
-    CHECK_EQ(s.low[0], 0);
-    CHECK_EQ(s.low[3 * page - 1], 0);
-    CHECK_EQ(sp[-128], 7); /* the red zone */
-    CHECK_EQ(sp[0], 7);
-    CHECK_EQ(s.top[-1], 7);
-    ars__stack_pool_free(pool);
-}
-
 static void one_pool(const ars_alloc *alloc)
 {
     ars__stack_pool *pool;
@@ -344,7 +328,6 @@ static const test_case cases[] = {
     {"finds whose guard was hit", finds_whose_guard_was_hit},
     {"little address space is used up", little_address_space_is_used_up},
     {"what is reserved can be had", what_is_reserved_can_be_had},
-    {"trimming gives pages back", trimming_gives_pages_back},
     {"every failure is clean", every_failure_is_clean},
 };
 TEST_MAIN(cases)

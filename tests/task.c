@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /* Tasks: order, yielding, sleeping, the budget, names, flags, fork. */
+#include <arsenal/coro.h>
 #include <fenv.h>
-#include <pthread.h>
+#include <signal.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/san.h"
 #include "fault.h"
 #include "world.h"
 
@@ -272,6 +274,53 @@ static int fork_in_task(void *arg)
     return 0;
 }
 
+/* ---- overflow ---- */
+
+static volatile int deep_enough;
+
+static ARS__NOINLINE int digs(void)
+{
+    volatile char frame[512];
+    frame[0] = 1;
+    return deep_enough ? 0 : digs() + frame[0];
+}
+
+static int overflows(void *arg)
+{
+    (void)arg;
+    return digs();
+}
+
+static int starts_overflow(void *arg)
+{
+    (void)arg;
+    ars_group group;
+    ars_task_opt opt = {.name = "digger"};
+    CHECK_EQ(ars_group_init(&group, NULL, ARS_FAIL_FAST), 0);
+    CHECK_EQ(ars_group_go(&group, overflows, NULL, &opt), 0);
+    return ars_group_wait(&group, ARS_FOREVER);
+}
+
+static void overflow_child(void *install)
+{
+    if (install) CHECK_EQ(ars_overflow_install(), 0);
+    ars_run(starts_overflow, NULL, NULL);
+}
+
+static void overflow_names_the_task(void)
+{
+    if (ARS__ASAN || ARS__TSAN) {
+        test_skipped("sanitizers handle SIGSEGV themselves");
+        return;
+    }
+    test_end end = test_child(overflow_child, "");
+    CHECK_EQ(end.signal, SIGSEGV);
+    CHECK(strstr(end.err, "overflow") && strstr(end.err, "'digger'"));
+    end = test_child(overflow_child, NULL); /* without the handler: no word, the same end */
+    CHECK_EQ(end.signal, SIGSEGV);
+    CHECK_STR(end.err, "");
+}
+
 /* ---- many ---- */
 
 static long sum;
@@ -374,6 +423,7 @@ static const test_case cases[] = {
     {"options", case_options},
     {"own floating-point words", case_own_fp_words},
     {"fork in a task", case_fork_in_task},
+    {"overflow names the task", overflow_names_the_task},
     {"ten thousand at once", case_ten_thousand_at_once},
     {"on a plain thread", on_a_plain_thread},
     {"out of memory", out_of_memory},

@@ -291,15 +291,6 @@ int ars__stack_put(ars__stack_pool *pool, ars__stack stack)
     return dead;
 }
 
-void ars__stack_trim(ars__stack_pool *pool, ars__stack stack, const void *sp)
-{
-    enum { RED_ZONE = 128 };
-    uintptr_t mask = ~((uintptr_t)pool->page - 1);
-    uintptr_t low = ((uintptr_t)stack.low + pool->page - 1) & mask;
-    uintptr_t high = ((uintptr_t)sp - RED_ZONE) & mask;
-    if (high > low) ars__os_discard((void *)low, high - low);
-}
-
 ars__stack_stats ars__stack_pool_stats(const ars__stack_pool *pool)
 {
     return pool->stats;

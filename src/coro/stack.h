@@ -72,9 +72,6 @@ int ars__stack_get(ars__stack_pool *pool, ars__stack *out);
 /* Gives it back. 1 if its canary was dead (counted), else 0. */
 int ars__stack_put(ars__stack_pool *pool, ars__stack stack);
 
-/* Gives back the pages below 'sp' of a stack that is not running. */
-void ars__stack_trim(ars__stack_pool *pool, ars__stack stack, const void *sp);
-
 ars__stack_stats ars__stack_pool_stats(const ars__stack_pool *pool);
 
 /*
