@@ -15,6 +15,7 @@
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/time.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include "fault.h"
@@ -62,6 +63,7 @@ static void *place;
     X(getsockname, (-1, NULL, &length))                                                            \
     X(getpeername, (-1, NULL, &length))                                                            \
     X(unlink, ("/nonexistent/file"))                                                               \
+    X(is_socket, ("/nonexistent/file"))                                                            \
     X(interface_index, ("no such thing"))                                                          \
     X(interface_name, (999999, buffer))                                                            \
     X(poll, (-1, 1))                                                                               \
@@ -379,8 +381,23 @@ static void descriptors(void)
     fd = mkstemp(path);
     CHECK(fd >= 0);
     CHECK_EQ(ars__os_close(fd), 0);
+    CHECK_EQ(ars__os_is_socket(path), 0);
     CHECK_EQ(ars__os_unlink(path), 0);
+    CHECK_EQ(ars__os_is_socket(path), ARS_ENOENT);
     CHECK_EQ(ars__os_unlink(path), ARS_ENOENT);
+
+    struct sockaddr_un addr = {.sun_family = AF_UNIX};
+    char link[sizeof path + 1];
+    strcpy(addr.sun_path, path);
+    snprintf(link, sizeof link, "%s@", path);
+    fd = ars__os_socket(AF_UNIX, SOCK_STREAM, 0, 0);
+    CHECK_EQ(ars__os_bind(fd, (struct sockaddr *)&addr, sizeof addr), 0);
+    CHECK_EQ(ars__os_close(fd), 0);
+    CHECK(symlink(path, link) == 0);
+    CHECK_EQ(ars__os_is_socket(path), 1);
+    CHECK_EQ(ars__os_is_socket(link), 0);
+    CHECK_EQ(ars__os_unlink(link), 0);
+    CHECK_EQ(ars__os_unlink(path), 0);
 }
 
 /* The system calls with a "closed all the same" meaning really close under a fault. */
