@@ -68,7 +68,7 @@ static void show(struct client *c, int64_t now, int last)
 
     if (!c->live || (!last && now - c->shown < period)) return;
     /* The last line of a phase gives the mean over all of it. */
-    double requests = (double)(c->requests - (last ? 0 : c->shown_requests));
+    double requests = (double)(c->requests - (last ? c->began_requests : c->shown_requests));
     double rate = requests * 1e9 / (double)(now - (last ? c->began : c->shown) + 1);
     fprintf(stderr, "%s%-10s %6d connections  %8.0f requests/s  %10llu requests  %5.1f s%s",
             terminal ? "\r" : "", c->phase, c->open, rate, (unsigned long long)c->requests,
@@ -77,11 +77,11 @@ static void show(struct client *c, int64_t now, int last)
     c->shown_requests = c->requests;
 }
 
-static void phase_begin(struct client *c, const char *name)
+static void phase_begin(struct client *c, const char *name, uint64_t requests)
 {
     c->phase = name;
     c->began = c->shown = now_ns();
-    c->requests = c->shown_requests = 0;
+    c->requests = c->began_requests = c->shown_requests = requests;
 }
 
 int client_target(const char *text, struct sockaddr_storage *address, socklen_t *len)
@@ -237,7 +237,7 @@ int client_open(struct client *c)
         c->links[i].fd = -1;
         c->links[i].stream = mix(c->seed + mix((uint64_t)i + 1));
     }
-    phase_begin(c, "connecting");
+    phase_begin(c, "connecting", 0);
     for (int i = 0; i < c->connections; i++) {
         if (link_open(c, i)) return -1;
         show(c, now_ns(), 0);
@@ -381,7 +381,7 @@ static int summary(struct client *c)
 
 int client_run(struct client *c, const char *phase, double seconds)
 {
-    phase_begin(c, phase);
+    phase_begin(c, phase, 0);
     memset(&c->latency, 0, sizeof c->latency);
     int64_t end = c->began + (int64_t)(seconds * 1e9), now = c->began, last = now;
     int64_t patience = (int64_t)(c->timeout * 1e9);
@@ -412,16 +412,15 @@ int client_run(struct client *c, const char *phase, double seconds)
 int client_hold(struct client *c, double seconds, int fd)
 {
     struct epoll_event ev = {.events = EPOLLIN, .data.ptr = NULL};
-    uint64_t requests = c->requests;
 
     /* A regular file cannot be watched, and is always readable. */
     if (fd >= 0 && epoll_ctl(c->epoll, EPOLL_CTL_ADD, fd, &ev)) return 0;
-    phase_begin(c, "idle");
-    c->requests = c->shown_requests = requests;
+    phase_begin(c, "idle", c->requests);
     int64_t end = fd >= 0 ? INT64_MAX : c->began + (int64_t)(seconds * 1e9);
     while (now_ns() < end && !turn(c, end))
         if (client_errors(c) && end > now_ns() + 200000000) end = now_ns() + 200000000;
     if (fd >= 0) epoll_ctl(c->epoll, EPOLL_CTL_DEL, fd, NULL);
+    if (now_ns() - c->began > 100000000) show(c, now_ns(), 1);
     return summary(c);
 }
 

@@ -49,7 +49,7 @@ struct client {
         sending; /* connections, messages under way, and whether answers are followed by new ones */
     const char *phase;
     int64_t began, shown;
-    uint64_t shown_requests;
+    uint64_t began_requests, shown_requests;
 };
 
 static inline uint64_t client_errors(const struct client *c)
