@@ -3,6 +3,7 @@
 
 #include <arsenal/alloc.h>
 
+#include <errno.h>
 #include <pthread.h>
 
 /* Fills with a pattern that depends on the place, and checks it. */
@@ -46,6 +47,7 @@ static void impossible_sizes_give_null(void)
     /* Read from memory, so that the compiler does not object. */
     volatile size_t huge = SIZE_MAX / 2 + 1;
     volatile size_t all = SIZE_MAX;
+    errno = 4711;
     CHECK(!a->alloc(a->ctx, huge, 8));
     CHECK(!a->alloc(a->ctx, all, 8));
     CHECK(!a->alloc(a->ctx, huge, 4096));
@@ -58,6 +60,7 @@ static void impossible_sizes_give_null(void)
         check_filled(p, 100);
         a->free(a->ctx, p, 100, align);
     }
+    CHECK_EQ(errno, 4711);
 }
 
 static void check_stats(const ars_alloc_tracker *t, uint64_t bytes, uint64_t blocks, uint64_t peak,

@@ -2,25 +2,47 @@
 /* Documented in <arsenal/alloc.h>. */
 #include <arsenal/alloc.h>
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
 /* malloc() aligns to this by itself. */
 enum { NATURAL = _Alignof(max_align_t) };
 
+/*
+ * The C library sets errno when it has no memory; nothing of ours does.
+ * Volatile, because compilers believe that posix_memalign() leaves it alone.
+ */
+static void restore_errno(int saved)
+{
+    *(volatile int *)&errno = saved;
+}
+
 static void *default_alloc(void *ctx, size_t size, size_t align)
 {
-    (void)ctx;
-    if (align <= NATURAL) return malloc(size);
+    const int saved = *(volatile int *)&errno;
     void *p;
-    return posix_memalign(&p, align, size) == 0 ? p : NULL;
+    (void)ctx;
+    if (align <= NATURAL) {
+        p = malloc(size);
+    } else if (posix_memalign(&p, align, size) != 0) {
+        p = NULL;
+    }
+    if (!p) restore_errno(saved);
+    return p;
 }
 
 static void *default_resize(void *ctx, void *p, size_t old, size_t size, size_t align)
 {
-    if (align <= NATURAL) return realloc(p, size);
+    const int saved = *(volatile int *)&errno;
+    void *q;
+    if (align <= NATURAL) {
+        q = realloc(p, size);
+        if (!q) restore_errno(saved);
+        return q;
+    }
     /* realloc() forgets the alignment. */
-    void *q = default_alloc(ctx, size, align);
+    q = default_alloc(ctx, size, align);
     if (!q) return NULL;
     memcpy(q, p, old < size ? old : size);
     free(p);

@@ -19,7 +19,6 @@
 #include <arsenal/base.h>
 
 struct sockaddr;
-struct msghdr;
 struct epoll_event;
 struct io_uring_params;
 
