@@ -147,7 +147,7 @@ static void leaves_nothing_behind(void)
     const char *at = strstr(said, "(process ");
     CHECK(at && sscanf(at, "(process %d)", &server) == 1);
     CHECK_EQ(kill(d.pid, SIGKILL), 0);
-    /* Both children hold the pipe of stderr: its end is theirs.  Without one the alarm fails the test. */
+    /* Both children hold the pipe of stderr, so its end is theirs; the alarm fails the test. */
     alarm(20);
     read_until(d.err, said, sizeof said, NULL);
     alarm(0);

@@ -17,8 +17,9 @@
 
 enum {
     EVENTS = 256,
-    SPARE_DESCRIPTORS = 16,   /* standard streams, the epoll set, the control pipe */
-    LINKS_PER_ADDRESS = 20000 /* the default range of ephemeral ports holds 28,232 */
+    SPARE_DESCRIPTORS = 16, /* standard streams, the epoll set, the control pipe */
+    /* connect() tries every other one of 28,232 ephemeral ports first, and is slow beyond those. */
+    LINKS_PER_ADDRESS = 12000
 };
 
 struct client_link {
@@ -152,7 +153,7 @@ static int fit_descriptors(struct client *c)
     return 0;
 }
 
-/* More connections than one source address has ports: the loopback network has 16 million addresses. */
+/* For more connections than one address has ports: the loopback network has 16 million. */
 static int bind_source(const struct client *c, int fd, int index)
 {
     const struct sockaddr_in *to = (const struct sockaddr_in *)&c->address;

@@ -67,7 +67,10 @@ int client_target(const char *text, struct sockaddr_storage *address, socklen_t 
 
 /* Opens the connections, one after the other. */
 int client_open(struct client *c);
-/* Keeps every connection busy for 'seconds', then waits for the last answers; 'phase' names it in the live line. */
+/*
+ * Keeps every connection busy for 'seconds', then waits for the last answers;
+ * 'phase' names it in the live line.
+ */
 int client_run(struct client *c, const char *phase, double seconds);
 /* Leaves the connections idle for 'seconds' or, with 'fd' >= 0, until that is readable. */
 int client_hold(struct client *c, double seconds, int fd);

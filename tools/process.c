@@ -165,7 +165,7 @@ double process_cpu(pid_t pid)
     return (double)t.tv_sec * 1e9 + (double)t.tv_nsec;
 }
 
-/* Adds up the lines of /proc/PID/FILE that begin with one of two names, in bytes; -1 without any. */
+/* The sum of the lines of /proc/PID/FILE with one of two names, in bytes; -1 without any. */
 static double proc_sum(pid_t pid, const char *file, const char *one, const char *two)
 {
     char path[64], line[256];

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Boost.Context's way to start a function on a stack of its own and see it end; for bench/task.c. */
+/* Boost.Context starting a function on a stack of its own and seeing it end; for bench/task.c. */
 #include <boost/context/continuation.hpp>
 #include <boost/context/pooled_fixedsize_stack.hpp>
 #include <boost/version.hpp>

@@ -7,7 +7,7 @@
 
 #include "options.h"
 
-/* libuv's echo server, as fast as it can be done there: one buffer for all, and a direct write first. */
+/* libuv's echo server at its fastest: one buffer for all, and a direct write first. */
 
 struct late {
     uv_write_t write;
