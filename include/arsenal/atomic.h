@@ -17,6 +17,8 @@
 
 #include <arsenal/base.h>
 
+ARS_BEGIN_DECLS
+
 typedef struct ars_atomic_u32 {
     uint32_t ars__v;
 } ars_atomic_u32;
@@ -32,58 +34,56 @@ typedef struct ars_atomic_ptr {
 
 #define ARS__ATOMIC_INTEGER(NAME, TYPE)                                                            \
     ARS__ATOMIC_CELL(NAME, TYPE)                                                                   \
-    static inline TYPE ars_atomic_##NAME##_add_relaxed(ars_atomic_##NAME *a, TYPE v)               \
+    ARS_INLINE TYPE ars_atomic_##NAME##_add_relaxed(ars_atomic_##NAME *a, TYPE v)                  \
     {                                                                                              \
         return __atomic_fetch_add(&a->ars__v, v, __ATOMIC_RELAXED);                                \
     }                                                                                              \
-    static inline TYPE ars_atomic_##NAME##_add_acq_rel(ars_atomic_##NAME *a, TYPE v)               \
+    ARS_INLINE TYPE ars_atomic_##NAME##_add_acq_rel(ars_atomic_##NAME *a, TYPE v)                  \
     {                                                                                              \
         return __atomic_fetch_add(&a->ars__v, v, __ATOMIC_ACQ_REL);                                \
     }                                                                                              \
-    static inline TYPE ars_atomic_##NAME##_or_acq_rel(ars_atomic_##NAME *a, TYPE v)                \
+    ARS_INLINE TYPE ars_atomic_##NAME##_or_acq_rel(ars_atomic_##NAME *a, TYPE v)                   \
     {                                                                                              \
         return __atomic_fetch_or(&a->ars__v, v, __ATOMIC_ACQ_REL);                                 \
     }
 
 /* load, store, exchange, compare-and-swap: each returns the value that was there. */
 #define ARS__ATOMIC_CELL(NAME, TYPE)                                                               \
-    static inline TYPE ars_atomic_##NAME##_load_relaxed(const ars_atomic_##NAME *a)                \
+    ARS_INLINE TYPE ars_atomic_##NAME##_load_relaxed(const ars_atomic_##NAME *a)                   \
     {                                                                                              \
         return __atomic_load_n(&a->ars__v, __ATOMIC_RELAXED);                                      \
     }                                                                                              \
-    static inline TYPE ars_atomic_##NAME##_load_acquire(const ars_atomic_##NAME *a)                \
+    ARS_INLINE TYPE ars_atomic_##NAME##_load_acquire(const ars_atomic_##NAME *a)                   \
     {                                                                                              \
         return __atomic_load_n(&a->ars__v, __ATOMIC_ACQUIRE);                                      \
     }                                                                                              \
-    static inline TYPE ars_atomic_##NAME##_load_seq_cst(const ars_atomic_##NAME *a)                \
+    ARS_INLINE TYPE ars_atomic_##NAME##_load_seq_cst(const ars_atomic_##NAME *a)                   \
     {                                                                                              \
         return __atomic_load_n(&a->ars__v, __ATOMIC_SEQ_CST);                                      \
     }                                                                                              \
-    static inline void ars_atomic_##NAME##_store_relaxed(ars_atomic_##NAME *a, TYPE v)             \
+    ARS_INLINE void ars_atomic_##NAME##_store_relaxed(ars_atomic_##NAME *a, TYPE v)                \
     {                                                                                              \
         __atomic_store_n(&a->ars__v, v, __ATOMIC_RELAXED);                                         \
     }                                                                                              \
-    static inline void ars_atomic_##NAME##_store_release(ars_atomic_##NAME *a, TYPE v)             \
+    ARS_INLINE void ars_atomic_##NAME##_store_release(ars_atomic_##NAME *a, TYPE v)                \
     {                                                                                              \
         __atomic_store_n(&a->ars__v, v, __ATOMIC_RELEASE);                                         \
     }                                                                                              \
-    static inline TYPE ars_atomic_##NAME##_swap_acquire(ars_atomic_##NAME *a, TYPE v)              \
+    ARS_INLINE TYPE ars_atomic_##NAME##_swap_acquire(ars_atomic_##NAME *a, TYPE v)                 \
     {                                                                                              \
         return __atomic_exchange_n(&a->ars__v, v, __ATOMIC_ACQUIRE);                               \
     }                                                                                              \
-    static inline TYPE ars_atomic_##NAME##_swap_seq_cst(ars_atomic_##NAME *a, TYPE v)              \
+    ARS_INLINE TYPE ars_atomic_##NAME##_swap_seq_cst(ars_atomic_##NAME *a, TYPE v)                 \
     {                                                                                              \
         return __atomic_exchange_n(&a->ars__v, v, __ATOMIC_SEQ_CST);                               \
     }                                                                                              \
     /* True if '*expected' was there and 'v' is now; else '*expected' is what was there. */        \
-    static inline int ars_atomic_##NAME##_cas_acq_rel(ars_atomic_##NAME *a, TYPE *expected,        \
-                                                      TYPE v)                                      \
+    ARS_INLINE int ars_atomic_##NAME##_cas_acq_rel(ars_atomic_##NAME *a, TYPE *expected, TYPE v)   \
     {                                                                                              \
         return __atomic_compare_exchange_n(&a->ars__v, expected, v, 0, __ATOMIC_ACQ_REL,           \
                                            __ATOMIC_ACQUIRE);                                      \
     }                                                                                              \
-    static inline int ars_atomic_##NAME##_cas_seq_cst(ars_atomic_##NAME *a, TYPE *expected,        \
-                                                      TYPE v)                                      \
+    ARS_INLINE int ars_atomic_##NAME##_cas_seq_cst(ars_atomic_##NAME *a, TYPE *expected, TYPE v)   \
     {                                                                                              \
         return __atomic_compare_exchange_n(&a->ars__v, expected, v, 0, __ATOMIC_SEQ_CST,           \
                                            __ATOMIC_SEQ_CST);                                      \
@@ -98,7 +98,7 @@ ARS__ATOMIC_CELL(ptr, void *)
 #undef ARS__ATOMIC_CELL
 
 /* Tells the CPU that this is a spin loop. */
-static inline void ars_atomic_pause(void)
+ARS_INLINE void ars_atomic_pause(void)
 {
 #if defined(__x86_64__) || defined(__i386__)
     __builtin_ia32_pause();
@@ -106,5 +106,7 @@ static inline void ars_atomic_pause(void)
     __asm__ volatile("isb" ::: "memory");
 #endif
 }
+
+ARS_END_DECLS
 
 #endif

@@ -36,6 +36,18 @@
 #define ARS_PRINTF(fmt, args)
 #endif
 
+/*
+ * How inline functions are declared.  Each has an exported twin of the same
+ * name in the library, for languages that cannot read C.
+ */
+#ifndef ARS_INLINE
+#if defined(__GNUC__)
+#define ARS_INLINE inline __attribute__((always_inline))
+#else
+#define ARS_INLINE inline
+#endif
+#endif
+
 #define ARS_VERSION_MAJOR 0
 #define ARS_VERSION_MINOR 1
 #define ARS_VERSION_PATCH 0
