@@ -99,6 +99,25 @@ static inline void ars__san_unpoison(const volatile void *p, size_t size)
 }
 
 /*
+ * In between this thread's accesses do not count for ThreadSanitizer.  Those of
+ * the library count where they are made by functions that it intercepts, such
+ * as memcpy().  Nests.
+ */
+static inline void ars__san_ignore_begin(void)
+{
+#if ARS__TSAN
+    AnnotateIgnoreWritesBegin(__FILE__, __LINE__);
+#endif
+}
+
+static inline void ars__san_ignore_end(void)
+{
+#if ARS__TSAN
+    AnnotateIgnoreWritesEnd(__FILE__, __LINE__);
+#endif
+}
+
+/*
  * What was done in this memory before is no business of who uses it next.  (A
  * mapping made anew makes ThreadSanitizer forget; while writes are ignored it
  * does not take the mapping for one.)  The content is lost.
@@ -106,10 +125,10 @@ static inline void ars__san_unpoison(const volatile void *p, size_t size)
 static inline void ars__san_forget(void *p, size_t size)
 {
 #if ARS__TSAN
-    AnnotateIgnoreWritesBegin(__FILE__, __LINE__);
+    ars__san_ignore_begin();
     mmap(p, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED,
          -1, 0);
-    AnnotateIgnoreWritesEnd(__FILE__, __LINE__);
+    ars__san_ignore_end();
 #else
     (void)p, (void)size;
 #endif

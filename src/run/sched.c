@@ -142,9 +142,11 @@ static void forget_stack(ars__stack stack)
     char *end = (char *)ars__align_up((uintptr_t)stack.top + sizeof(ars__stack_header), page);
     size_t above = (size_t)(end - stack.top);
     if (!ARS__TSAN || above > sizeof kept) return;
+    ars__san_ignore_begin();
     memcpy(kept, stack.top, above);
     ars__san_forget(low, (size_t)(end - low));
     memcpy(stack.top, kept, above);
+    ars__san_ignore_end();
 }
 #endif
 
