@@ -69,6 +69,16 @@ int ars__park_at(ars__task *self, const ars__wait_class *wait, void *object, ars
 /* Makes a parked task run again; from its own worker only.  Its parked call returns 'result'. */
 void ars__ready(ars__task *task, int32_t result);
 
+/*
+ * The same from any worker or thread.  The task may not even have parked yet:
+ * its worker looks only after it has.  'how' says who goes first.
+ */
+enum ars__how {
+    ARS__WAKE_NEXT, /* right after the running task, on the rest of its budget: who got a value */
+    ARS__WAKE_TAIL  /* behind all that are ready: who got rid of one, and selects */
+};
+void ars__wake(ars__task *task, int32_t result, enum ars__how how);
+
 /* Touches what ars__ready() will, ahead of time. */
 void ars__ready_prefetch(const ars__task *task);
 
