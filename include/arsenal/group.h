@@ -31,6 +31,9 @@ typedef struct ars_group {
 
 typedef struct ars_runtime ars_runtime;
 
+/* Bytes of arguments that a task can own. */
+#define ARS_ARGS_MAX 128
+
 /* What a child's result does to the group. */
 enum ars_group_policy {
     ARS_FAIL_FAST = 0, /* the first error cancels the others and is the result */
@@ -75,6 +78,23 @@ ARS_API int ars_group_init(ars_group *group, ars_runtime *rt, unsigned policy);
  * Suspends: no.  Allocates: from the runtime.  Callable from: task, thread.
  */
 ARS_API int ars_group_go(ars_group *group, ars_fn *fn, void *arg, const ars_task_opt *opt);
+
+/*
+ * ars_group_go_copy() is ars_group_go() with arguments that the task owns: it
+ * copies the 'size' bytes at 'args', at most ARS_ARGS_MAX, and 'fn' gets a
+ * pointer to the copy, aligned to 16 bytes, which is the task's to change and
+ * lives until it ends.  With 'size' 0 nothing is copied, 'args' may be NULL,
+ * and the pointer means nothing.
+ *
+ * This is what ARS_TASK() and go() of <arsenal/short.h> stand on.
+ *
+ * Returns what ars_group_go() does, and ARS_EINVAL too if 'size' is too large.
+ * 'args' is the caller's again on return, whatever it is.
+ *
+ * Suspends: no.  Allocates: from the runtime.  Callable from: task, thread.
+ */
+ARS_API int ars_group_go_copy(ars_group *group, ars_fn *fn, const void *args, size_t size,
+                              const ars_task_opt *opt);
 
 /*
  * ars_group_wait() waits until every child has ended, then ends the group.  It
