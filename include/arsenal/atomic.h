@@ -78,6 +78,11 @@ typedef struct ars_atomic_ptr {
         return __atomic_exchange_n(&a->ars__v, v, __ATOMIC_SEQ_CST);                               \
     }                                                                                              \
     /* True if '*expected' was there and 'v' is now; else '*expected' is what was there. */        \
+    ARS_INLINE int ars_atomic_##NAME##_cas_relaxed(ars_atomic_##NAME *a, TYPE *expected, TYPE v)   \
+    {                                                                                              \
+        return __atomic_compare_exchange_n(&a->ars__v, expected, v, 0, __ATOMIC_RELAXED,           \
+                                           __ATOMIC_RELAXED);                                      \
+    }                                                                                              \
     ARS_INLINE int ars_atomic_##NAME##_cas_acq_rel(ars_atomic_##NAME *a, TYPE *expected, TYPE v)   \
     {                                                                                              \
         return __atomic_compare_exchange_n(&a->ars__v, expected, v, 0, __ATOMIC_ACQ_REL,           \
