@@ -164,7 +164,7 @@ static void no_memory_at_all(void)
     CHECK_EQ(ars_alloc_failer_failed(&failer), 3);
     CHECK_EQ(ars__slab_live(&slab), 0);
     /* The lock was left free. */
-    CHECK(ars__spin_try(&slab.lock));
+    CHECK(ars_spin_try(&slab.lock));
     ars__slab_deinit(&slab);
 }
 

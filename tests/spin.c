@@ -1,28 +1,28 @@
 /* SPDX-License-Identifier: MIT */
 #include "test.h"
 
-#include <pthread.h>
+#include <arsenal/spin.h>
 
-#include "sync/spin.h"
+#include <pthread.h>
 
 enum { THREADS = 4, ROUNDS = 300000 };
 
 static pthread_barrier_t start;
 
-static ars__spin lock;
+static ars_spin lock;
 /* Two words that are always equal outside of the lock, and not atomic. */
 static volatile uint64_t left, right;
 
 static void tries(void)
 {
-    ars__spin spin = {0};
-    CHECK(ars__spin_try(&spin));
-    CHECK(!ars__spin_try(&spin));
-    ars__spin_unlock(&spin);
-    ars__spin_lock(&spin);
-    CHECK(!ars__spin_try(&spin));
-    ars__spin_unlock(&spin);
-    CHECK(ars__spin_try(&spin));
+    ars_spin spin = {0};
+    CHECK(ars_spin_try(&spin));
+    CHECK(!ars_spin_try(&spin));
+    ars_spin_unlock(&spin);
+    ars_spin_lock(&spin);
+    CHECK(!ars_spin_try(&spin));
+    ars_spin_unlock(&spin);
+    CHECK(ars_spin_try(&spin));
 }
 
 static void *counts(void *arg)
@@ -31,16 +31,16 @@ static void *counts(void *arg)
     pthread_barrier_wait(&start);
     for (int i = 0; i < ROUNDS; i++) {
         if (by_trying) {
-            while (!ars__spin_try(&lock)) ars_atomic_pause();
+            while (!ars_spin_try(&lock)) ars_atomic_pause();
         } else {
-            ars__spin_lock(&lock);
+            ars_spin_lock(&lock);
         }
         CHECK(left == right);
         left = left + 1;
         /* Wide enough for somebody who does not respect the lock to get in. */
         ars_atomic_pause();
         right = right + 1;
-        ars__spin_unlock(&lock);
+        ars_spin_unlock(&lock);
     }
     return NULL;
 }

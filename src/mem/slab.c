@@ -120,7 +120,7 @@ static int used_up(const ars__slab *slab)
  */
 static int lock_with_free(ars__slab *slab)
 {
-    ars__spin_lock(&slab->lock);
+    ars_spin_lock(&slab->lock);
     while (used_up(slab)) {
         ars__slab_chunk *chunk = slab->spare;
         if (chunk) {
@@ -129,14 +129,14 @@ static int lock_with_free(ars__slab *slab)
             break;
         }
         size_t size = slab->next_chunk;
-        ars__spin_unlock(&slab->lock);
+        ars_spin_unlock(&slab->lock);
         chunk = chunk_new(slab, size);
-        ars__spin_lock(&slab->lock);
+        ars_spin_lock(&slab->lock);
         if (chunk) {
             chunk->next = slab->spare;
             slab->spare = chunk;
         } else if (used_up(slab) && !slab->spare) {
-            ars__spin_unlock(&slab->lock);
+            ars_spin_unlock(&slab->lock);
             return 0;
         }
     }
@@ -148,15 +148,15 @@ void *ars__slab_get_shared(ars__slab *slab)
 {
     if (!lock_with_free(slab)) return NULL;
     void *object = ars__slab_get(slab);
-    ars__spin_unlock(&slab->lock);
+    ars_spin_unlock(&slab->lock);
     return object;
 }
 
 void ars__slab_put_shared(ars__slab *slab, void *p)
 {
-    ars__spin_lock(&slab->lock);
+    ars_spin_lock(&slab->lock);
     ars__slab_put(slab, p);
-    ars__spin_unlock(&slab->lock);
+    ars_spin_unlock(&slab->lock);
 }
 
 /* ---- caches ---- */
@@ -165,12 +165,12 @@ void ars__slab_put_shared(ars__slab *slab, void *p)
 static void give_back(ars__slab *slab, ars__slab_object *first, ars__slab_object *last,
                       uint32_t count)
 {
-    ars__spin_lock(&slab->lock);
+    ars_spin_lock(&slab->lock);
     ARS__ASSERT(slab->live >= count);
     last->next = slab->free;
     slab->free = first;
     slab->live -= count;
-    ars__spin_unlock(&slab->lock);
+    ars_spin_unlock(&slab->lock);
 }
 
 /* The hot list is empty: makes it hold something. */
@@ -198,7 +198,7 @@ int ars__slab_cache_fill(ars__slab_cache *cache)
     cache->hot_count = count;
     slab->free = last->next;
     slab->live += count;
-    ars__spin_unlock(&slab->lock);
+    ars_spin_unlock(&slab->lock);
     last->next = NULL;
     return 1;
 }

@@ -24,10 +24,10 @@
  */
 
 #include <arsenal/alloc.h>
+#include <arsenal/spin.h>
 
 #include "base/assert.h"
 #include "base/san.h"
-#include "sync/spin.h"
 
 enum {
     ARS__SLAB_CHUNK_MIN = 4096,
@@ -50,7 +50,7 @@ typedef struct ars__slab {
     const ars_alloc *alloc;
     size_t next_chunk; /* bytes to ask for */
     uint32_t size, align;
-    ars__spin lock; /* only the shared calls take it; held over no allocation */
+    ars_spin lock; /* only the shared calls take it; held over no allocation */
 } ars__slab;
 
 /*
