@@ -21,13 +21,14 @@
 #include <time.h>
 
 #include "options.h"
+#include "peer.h"
 
 struct bench {
     const char *id;      /* "coro.switch" */
-    const char *system;  /* "arsenal", "limit:...", or a peer's name */
+    const char *system;  /* "arsenal", "arsenal:...", "limit:...", or a peer's name */
     const char *version; /* of the system; NULL: unknown */
     const char *config;  /* what one should know about it; NULL: nothing */
-    const char *unit;    /* NULL: "ns" */
+    const char *unit;    /* NULL: "ns"; "ms": run() still returns nanoseconds */
     /*
      * Does the thing 'n' times and returns the nanoseconds that took, set-up
      * left out; or < 0 when it cannot be done here.  With 'once' it is called
@@ -39,7 +40,12 @@ struct bench {
     int higher; /* 1: more is better */
 };
 
-enum { BENCH_SAMPLES_MIN = 7, BENCH_SAMPLES_MAX = 101, BENCH_SYSTEMS_MAX = 16 };
+enum {
+    BENCH_SAMPLES_MIN = 7,
+    BENCH_SAMPLES_MAX = 101,
+    BENCH_SYSTEMS_MAX = 16,
+    BENCH_PEERS_MAX = 8
+};
 
 static inline double bench_now(void)
 {
@@ -96,18 +102,19 @@ static inline void bench_one_id(const struct bench **systems, int count, int sam
 {
     static double values[BENCH_SYSTEMS_MAX][BENCH_SAMPLES_MAX];
     uint64_t times[BENCH_SYSTEMS_MAX];
+    int ms = systems[0]->unit && !strcmp(systems[0]->unit, "ms");
 
     for (int s = 0; s < count; s++) {
         times[s] = systems[s]->once ? 1 : bench_calibrate(systems[s], target);
         /* What is not repeated within a sample is slow, and varies little. */
-        if (systems[s]->once) samples = BENCH_SAMPLES_MIN;
+        if (systems[s]->once) samples = target < 1e7 ? 3 : BENCH_SAMPLES_MIN;
     }
     for (int i = 0; i < samples; i++) {
         for (int s = 0; s < count; s++) {
             if (!times[s]) continue;
             double x = systems[s]->run(times[s], systems[s]->arg);
             if (x < 0) times[s] = 0;
-            values[s][i] = systems[s]->once ? x : x / (double)times[s];
+            values[s][i] = systems[s]->once ? x : x / (double)times[s] / (ms ? 1e6 : 1);
         }
     }
     for (int s = 0; s < count; s++) {
@@ -119,10 +126,10 @@ static inline void bench_one_id(const struct bench **systems, int count, int sam
     }
 }
 
-/* A peer is neither ours nor a hand-written limit. */
+/* A peer is neither ours ("arsenal", "arsenal:...") nor a hand-written limit. */
 static inline int bench_is_peer(const struct bench *b)
 {
-    return strcmp(b->system, "arsenal") && strncmp(b->system, "limit:", 6);
+    return strncmp(b->system, "arsenal", 7) && strncmp(b->system, "limit:", 6);
 }
 
 static inline int bench_wanted(const struct option_list *ids, const char *id)
@@ -132,19 +139,55 @@ static inline int bench_wanted(const struct option_list *ids, const char *id)
     return ids->n == 0;
 }
 
+/* A peer that is a program of its own, as a system of one id. */
+struct bench_remote {
+    struct peer *peer;
+    struct bench bench;
+};
+
+static inline double bench_run_remote(uint64_t n, void *arg)
+{
+    const struct bench_remote *r = (const struct bench_remote *)arg;
+    return peer_run(r->peer, r->bench.id, n, r->bench.once);
+}
+
+/* Adds the peers that can do what 'like' does to its systems, which are 'count' so far. */
+static inline int bench_add_remotes(const struct bench *like, struct peer *peers, int n,
+                                    const struct bench **systems, int count)
+{
+    static struct bench_remote remotes[BENCH_PEERS_MAX];
+
+    for (int i = 0; i < n && count < BENCH_SYSTEMS_MAX; i++) {
+        const char *remark = peer_remark(&peers[i], like->id);
+        if (!remark) continue;
+        struct bench_remote *r = &remotes[i];
+        r->peer = &peers[i];
+        r->bench = *like;
+        r->bench.system = peers[i].name;
+        r->bench.version = peers[i].version;
+        r->bench.config = remark;
+        r->bench.run = bench_run_remote;
+        r->bench.arg = r;
+        systems[count++] = &r->bench;
+    }
+    return count;
+}
+
 /* Systems of the same id stand next to each other in 'table', 'n' entries in all. */
 static inline int bench_main(int argc, char **argv, const struct bench *table, size_t n)
 {
-    const char *json = NULL, *items[64];
-    int quick = 0, peers = 0;
+    static struct peer remotes[BENCH_PEERS_MAX];
+    const char *json = NULL, *items[64], *paths[BENCH_PEERS_MAX];
+    int quick = 0, peers = 0, remote = 0;
     long samples = 0;
-    struct option_list ids = {items, 0, 64};
+    struct option_list ids = {items, 0, 64}, programs = {paths, 0, BENCH_PEERS_MAX};
     const struct option options[] = {
         {"json", OPTION_TEXT, &json, 0, 0, "FILE", "append the records to FILE, not to stdout"},
         {"samples", OPTION_INT, &samples, BENCH_SAMPLES_MIN, BENCH_SAMPLES_MAX, "N",
          "samples of each (default 21)"},
         {"quick", OPTION_FLAG, &quick, 0, 0, NULL, "fewer and shorter samples"},
         {"peers", OPTION_FLAG, &peers, 0, 0, NULL, "measure the peers too"},
+        {"peer", OPTION_LIST, &programs, 0, 0, "PROGRAM", "and this one (see peer.h)"},
         {0}};
     const struct command_line cl = {argv[0], "[ID...] [--quick] [--peers] [--json FILE]",
                                     "Measures, all systems of an id in turn.", options, &ids};
@@ -160,9 +203,17 @@ static inline int bench_main(int argc, char **argv, const struct bench *table, s
         fprintf(stderr, "%s: cannot write %s: %s\n", argv[0], json, strerror(errno));
         return 1;
     }
+    for (int i = 0; i < programs.n; i++) {
+        remotes[remote].path = programs.items[i];
+        if (peer_start(&remotes[remote]) == 0)
+            remote++;
+        else
+            fprintf(stderr, "%s: %s does not start, left out\n", argv[0], programs.items[i]);
+    }
     size_t k = 0;
     while (k < n && !bench_is_peer(&table[k])) k++;
-    if (peers && k == n) fprintf(stderr, "%s: no peer was built, so none is measured\n", argv[0]);
+    if (peers && k == n && !remote)
+        fprintf(stderr, "%s: no peer was built, so none is measured\n", argv[0]);
     if (!samples) samples = quick ? BENCH_SAMPLES_MIN : 21;
     for (size_t i = 0, end; i < n; i = end) {
         const struct bench *systems[BENCH_SYSTEMS_MAX];
@@ -171,9 +222,11 @@ static inline int bench_main(int argc, char **argv, const struct bench *table, s
             if ((peers || !bench_is_peer(&table[end])) && count < BENCH_SYSTEMS_MAX)
                 systems[count++] = &table[end];
         if (!bench_wanted(&ids, table[i].id)) continue;
+        count = bench_add_remotes(&table[i], remotes, remote, systems, count);
         fprintf(stderr, "%s ...\n", table[i].id);
         bench_one_id(systems, count, (int)samples, quick ? 5e6 : 2e7, out);
     }
+    for (int i = 0; i < remote; i++) peer_stop(&remotes[i]);
     if (fflush(out) || (json && fclose(out))) {
         fprintf(stderr, "%s: cannot write %s: %s\n", argv[0], json ? json : "stdout",
                 strerror(errno));

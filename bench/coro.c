@@ -1,20 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 #include <arsenal/coro.h>
-#include <sys/mman.h>
 
 #include "bench.h"
+#include "limits/bare.h"
 
 /*
  *   coro.switch      from a loop into a coroutine and back: ns one way
  *   coro.switch.10k  the same over 10,000 coroutines in turn
  *   coro.create      make a coroutine, run it to its end, free it: ns each
- *
- * limit:bare is what cannot be undercut by much without knowing what the two
- * sides have in registers: the callee-saved registers go into one cache line,
- * and the jumps of the two directions are separate instructions.
  */
 
-enum { MANY = 10000, STRIDE = 68 * 1024 };
+enum { MANY = 10000 };
 
 /* ---- arsenal ---- */
 
@@ -79,26 +75,6 @@ static double arsenal_create(uint64_t n, void *arg)
 
 #if defined(__x86_64__)
 
-struct bare {
-    void *sp, *registers[6], *pad;
-} __attribute__((aligned(64)));
-
-void bare_go(struct bare *from, struct bare *to);
-void bare_back(struct bare *from, struct bare *to);
-
-#define BARE(name)                                                                                 \
-    __asm__(".text\n.p2align 6\n.globl " #name "\n" #name ":\n"                                    \
-            "  mov %rsp, (%rdi)\n  mov %rbx, 8(%rdi)\n  mov %rbp, 16(%rdi)\n"                      \
-            "  mov %r12, 24(%rdi)\n  mov %r13, 32(%rdi)\n  mov %r14, 40(%rdi)\n"                   \
-            "  mov %r15, 48(%rdi)\n"                                                               \
-            "  mov (%rsi), %rsp\n  mov 8(%rsi), %rbx\n  mov 16(%rsi), %rbp\n"                      \
-            "  mov 24(%rsi), %r12\n  mov 32(%rsi), %r13\n  mov 40(%rsi), %r14\n"                   \
-            "  mov 48(%rsi), %r15\n"                                                               \
-            "  pop %rcx\n  jmp *%rcx\n")
-BARE(bare_go);
-BARE(bare_back);
-
-static struct bare bare_main, bare_flow[MANY];
 static int bare_at;
 
 static void bare_loop(void)
@@ -107,21 +83,10 @@ static void bare_loop(void)
     for (;;) bare_back(self, &bare_main);
 }
 
-static char *bare_stacks;
-
 static int bare_start(int n)
 {
-    if (!bare_stacks) {
-        bare_stacks = mmap(NULL, (size_t)MANY * STRIDE, PROT_READ | PROT_WRITE,
-                           MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-        if (bare_stacks == MAP_FAILED) return -1;
-        madvise(bare_stacks, (size_t)MANY * STRIDE, MADV_NOHUGEPAGE);
-    }
     for (bare_at = 0; bare_at < n; bare_at++) {
-        char *top = bare_stacks + (size_t)(bare_at + 1) * STRIDE - ((bare_at * 5) & 15) * 64;
-        void **sp = (void **)(void *)(top - 16);
-        *sp = (void *)bare_loop;
-        bare_flow[bare_at].sp = sp;
+        if (bare_prepare(bare_at, bare_loop) < 0) return -1;
         bare_go(&bare_main, &bare_flow[bare_at]);
     }
     return 0;

@@ -6,12 +6,14 @@ root=$(cd -- "$(dirname -- "$0")/.." && pwd) || exit 1
 build=$root/build/release
 all='coro task echo'
 
-die() { printf 'bench: %s\n' "$2" >&2; exit "$1"; }
+say() { printf 'bench: %s\n' "$*" >&2; }
+die() { say "$2"; exit "$1"; }
 
-groups='' options='' json=''
+groups='' json='' peers='' quick=''
 while [ $# -gt 0 ]; do
     case $1 in
-    --peers | --quick) options="$options $1" ;;
+    --peers) peers=$1 ;;
+    --quick) quick=$1 ;;
     --json | --build)
         [ $# -gt 1 ] || die 2 "$1 needs a value"
         if [ "$1" = --json ]; then json=$2; else build=$2; fi
@@ -42,11 +44,52 @@ if [ -n "$json" ]; then
     (: >>"$json") 2>/dev/null || die 1 "cannot write $json"
 fi
 
+# built WHAT COMMAND...: a peer whose tools are missing, or fail, is left out.
+built() {
+    what=$1
+    shift
+    command -v "$1" >/dev/null 2>&1 || { say "$what is left out: there is no $1 here"; return 1; }
+    say "building the peer $what"
+    output=$("$@" 2>&1) && return 0
+    say "$what is left out: $1 failed: $(printf '%s' "$output" | tail -n 1)"
+    return 1
+}
+
+# What is measured in turn with Arsenal by its own program (see peer.h).
+set --
+if [ -n "$peers" ]; then
+    case " $groups " in
+    *" task "* | *" chan "* | *" select "* | *" timer "*)
+        if built go go -C "$root/bench/peers/go" build -o "$build/bench/peer_go" .; then
+            set -- "$@" --peer "$build/bench/peer_go"
+        fi
+        if built tokio cargo build --quiet --release --locked --target-dir "$build/bench/tokio" \
+            --manifest-path "$root/bench/peers/tokio/Cargo.toml"; then
+            set -- "$@" --peer "$build/bench/tokio/release/peer"
+        fi
+        if [ -x "$build/bench/boost_fiber" ]; then
+            set -- "$@" --peer "$build/bench/boost_fiber"
+        else
+            say "boost.fiber is left out: libboost-fiber-dev or a C++ compiler is missing"
+        fi
+        ;;
+    esac
+fi
+
+# run GROUP [--peer PROGRAM...]
+run() {
+    group=$1
+    shift
+    [ -x "$build/bench/$group" ] || die 1 "$build/bench/$group is not built"
+    "$build/bench/$group" ${peers:+"$peers"} ${quick:+"$quick"} "$@" --json "$records"
+}
+
 bad=''
 for group in $groups; do
-    [ -x "$build/bench/$group" ] || die 1 "$build/bench/$group is not built"
-    # shellcheck disable=SC2086 # several words
-    "$build/bench/$group" $options --json "$records" || bad="$bad $group"
+    case $group in
+    task | chan | select | timer) run "$group" "$@" ;;
+    *) run "$group" ;;
+    esac || bad="$bad $group"
 done
 "$build/bench/table" "$records" || exit 1
 if [ -n "$json" ]; then

@@ -1,0 +1,3 @@
+module arsenal.test/peer
+
+go 1.26
