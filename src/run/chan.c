@@ -1,0 +1,406 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Channels.  Documented in <arsenal/chan.h> and channel.h.
+ *
+ * A send or receive of a word that need not wait costs the channel's line, the
+ * task's second line, and two atomics on the lock (one of them a plain store on
+ * x86).  Its function saves nothing on the stack, and neither does the way to a
+ * park: everything that would is a function of its own, entered by a jump.
+ */
+#include "run/channel.h"
+
+ARS__STATIC_ASSERT(offsetof(ars_chan, alloc) <= 64);
+
+enum { KNOWN_FLAGS = ARS_CHAN_BROADCAST | ARS_CHAN_LATEST };
+
+/* ---- making ---- */
+
+ars_chan *ars__chan_make(const ars_alloc *alloc, unsigned kind, size_t elem, size_t cap)
+{
+    if (!alloc) alloc = ars_alloc_default();
+    if (elem && cap > (SIZE_MAX - sizeof(ars_chan)) / elem) return NULL;
+    size_t size = sizeof(ars_chan) + elem * cap;
+    ars_chan *chan = alloc->alloc(alloc->ctx, size, 64);
+    if (!chan) return NULL;
+    memset(chan, 0, sizeof *chan);
+    chan->kind = (uint8_t)kind;
+    chan->elem = (uint32_t)elem;
+    chan->cap = (uint32_t)cap;
+    chan->slots = (char *)(chan + 1);
+    chan->alloc = alloc;
+    ars__list_init(&chan->subs);
+    return chan;
+}
+
+int ars_chan_new(ars_chan **out, size_t elem, size_t cap, const ars_chan_opt *opt)
+{
+    static const ars_chan_opt none;
+    unsigned kind = elem == 8 ? ARS__CHAN_WORD : ARS__CHAN_PLAIN;
+    if (!opt) opt = &none;
+    if (!out || elem > INT32_MAX || cap > INT32_MAX || (opt->flags & ~(unsigned)KNOWN_FLAGS) ||
+        (opt->flags & (opt->flags - 1)))
+        return ARS_EINVAL;
+    if (opt->flags) {
+        if (cap) return ARS_EINVAL;
+        kind = ARS__CHAN_SOURCE;
+    }
+    ars_chan *chan = ars__chan_make(opt->alloc, kind, elem, cap);
+    if (!chan) return ARS_ENOMEM;
+    chan->latest = opt->flags == ARS_CHAN_LATEST;
+    *out = chan;
+    return 0;
+}
+
+void ars_chan_free(ars_chan *chan)
+{
+    if (!chan) return;
+    if (chan->kind == ARS__CHAN_SOURCE) ars__source_free(chan);
+    if (chan->source) ars__source_leave(chan);
+#if ARS__ASSERTS
+    if (chan->receivers.first || chan->senders.first) {
+        ars__worker *w = ars__worker_here();
+        ars_chan_close(chan);
+        if (w) ars__report(w->rt, "a channel was freed that somebody waits for");
+        return;
+    }
+#endif
+    const ars_alloc *alloc = chan->alloc;
+    chan->kind = ARS__CHAN_FREED;
+    alloc->free(alloc->ctx, chan, sizeof *chan + (size_t)chan->elem * chan->cap, 64);
+}
+
+size_t ars_chan_len(const ars_chan *chan)
+{
+    return chan ? __atomic_load_n(&chan->count, __ATOMIC_RELAXED) : 0;
+}
+
+size_t ars_chan_cap(const ars_chan *chan)
+{
+    return chan ? chan->cap : 0;
+}
+
+int ars_chan_close(ars_chan *chan)
+{
+    if (!chan) return ARS_EINVAL;
+    if (chan->kind == ARS__CHAN_SOURCE) return ars__source_close(chan);
+    ars__wakes wakes;
+    ars__wakes_init(&wakes);
+    ars__spin_lock(&chan->lock);
+    if (chan->closed) {
+        ars__spin_unlock(&chan->lock);
+        return ARS_EPIPE;
+    }
+    chan->closed = 1;
+    ars__san_release(ARS__CHAN_SENT(chan));
+    ars__san_release(ARS__CHAN_TAKEN(chan));
+    ars__wakes_take_all(&wakes, &chan->receivers);
+    ars__wakes_take_all(&wakes, &chan->senders);
+    ars__spin_unlock(&chan->lock);
+    ars__wakes_send(&wakes, ARS_EPIPE, ARS__WAKE_TAIL);
+    return 0;
+}
+
+/* ---- giving up ---- */
+
+static void give_up(ars__task *task, ars__waitq *queue, int why)
+{
+    ars_chan *chan = ars__task_object(task);
+    ars__spin_lock(&chan->lock);
+    int waits = ars__node_linked(&task->node);
+    if (waits) ars__waitq_remove(queue, &task->node);
+    ars__spin_unlock(&chan->lock);
+    if (waits) ars__ready(task, why);
+}
+
+static void recv_interrupt(ars__task *task, int why)
+{
+    give_up(task, &((ars_chan *)ars__task_object(task))->receivers, why);
+}
+
+static void send_interrupt(ars__task *task, int why)
+{
+    give_up(task, &((ars_chan *)ars__task_object(task))->senders, why);
+}
+
+const ars__wait_class ars__recv_class = {"receive", recv_interrupt};
+const ars__wait_class ars__send_class = {"send", send_interrupt};
+
+/* ---- send and receive, whatever the channel is ---- */
+
+static ARS__NOINLINE int send_thread(ars_chan *chan, const void *value, ars_time deadline)
+{
+    ars__thread room;
+    ars__task *self = ars__thread_begin(&room);
+    ars__node *woken, *node = ars__task_node(self, (void *)(uintptr_t)value);
+    ars__spin_lock(&chan->lock);
+    int rc = ars__chan_put(chan, value, &woken);
+    if (rc == ARS__NOT_READY) {
+        ars__san_release(ARS__CHAN_SENT(chan));
+        ars__waitq_append(&chan->senders, node);
+    }
+    ars__spin_unlock(&chan->lock);
+    if (woken) ars__node_wake(woken, 0, ARS__WAKE_NEXT);
+    if (rc == ARS__NOT_READY) {
+        rc = ars__park(self, &ars__send_class, chan, deadline);
+        ars__san_acquire(ARS__CHAN_TAKEN(chan));
+    }
+    ars__thread_end(&room);
+    return rc;
+}
+
+static ARS__NOINLINE int recv_thread(ars_chan *chan, void *value, ars_time deadline)
+{
+    ars__thread room;
+    ars__task *self = ars__thread_begin(&room);
+    ars__node *woken, *node = ars__task_node(self, value);
+    ars__spin_lock(&chan->lock);
+    int rc = ars__chan_take(chan, value, &woken);
+    if (rc == ARS__NOT_READY) {
+        ars__san_release(ARS__CHAN_TAKEN(chan));
+        ars__waitq_append(&chan->receivers, node);
+    }
+    ars__spin_unlock(&chan->lock);
+    if (woken) ars__node_wake(woken, 0, ARS__WAKE_TAIL);
+    if (rc == ARS__NOT_READY) {
+        rc = ars__park(self, &ars__recv_class, chan, deadline);
+        ars__san_acquire(ARS__CHAN_SENT(chan));
+    }
+    ars__thread_end(&room);
+    return rc;
+}
+
+static ARS__NOINLINE int send_any(ars_chan *chan, const void *value, ars_time deadline)
+{
+    ars__task *self = ars__task_self();
+    int rc = ars__chan_sendable(chan);
+    if (rc < 0) return rc;
+    if (self && (rc = ars__wait_enter(self, deadline)) < 0) return rc;
+    if (chan->kind == ARS__CHAN_SOURCE) return ars__source_send(chan, value);
+    if (deadline == 0 && ars__chan_no_room(chan)) return ARS_ETIMEDOUT;
+    if (!self && deadline != 0) return send_thread(chan, value, deadline);
+    ars__node *woken;
+    ars__spin_lock(&chan->lock);
+    rc = ars__chan_put(chan, value, &woken);
+    if (rc == ARS__NOT_READY && deadline != 0) {
+        ars__san_release(ARS__CHAN_SENT(chan));
+        ars__waitq_append(&chan->senders, ars__task_node(self, (void *)(uintptr_t)value));
+        ars__spin_unlock(&chan->lock);
+        rc = ars__park(self, &ars__send_class, chan, deadline);
+        ars__san_acquire(ARS__CHAN_TAKEN(chan));
+        return rc;
+    }
+    ars__spin_unlock(&chan->lock);
+    if (woken) ars__node_wake(woken, 0, ARS__WAKE_NEXT);
+    return rc == ARS__NOT_READY ? ARS_ETIMEDOUT : rc;
+}
+
+static ARS__NOINLINE int recv_any(ars_chan *chan, void *value, ars_time deadline)
+{
+    ars__task *self = ars__task_self();
+    int rc = ars__chan_receivable(chan);
+    if (rc < 0) return rc;
+    if (self && (rc = ars__wait_enter(self, deadline)) < 0) return rc;
+    if (deadline == 0 && ars__chan_no_value(chan)) return ARS_ETIMEDOUT;
+    if (!self && deadline != 0) return recv_thread(chan, value, deadline);
+    ars__node *woken;
+    ars__spin_lock(&chan->lock);
+    rc = ars__chan_take(chan, value, &woken);
+    if (rc == ARS__NOT_READY && deadline != 0) {
+        ars__san_release(ARS__CHAN_TAKEN(chan));
+        ars__waitq_append(&chan->receivers, ars__task_node(self, value));
+        ars__spin_unlock(&chan->lock);
+        rc = ars__park(self, &ars__recv_class, chan, deadline);
+        ars__san_acquire(ARS__CHAN_SENT(chan));
+        return rc;
+    }
+    ars__spin_unlock(&chan->lock);
+    if (woken) ars__node_wake(woken, 0, ARS__WAKE_TAIL);
+    return rc == ARS__NOT_READY ? ARS_ETIMEDOUT : rc;
+}
+
+/* ---- the fast path ---- */
+
+static inline int is_word(const ars_chan *chan)
+{
+    return ARS__LIKELY(chan && chan->kind == ARS__CHAN_WORD);
+}
+
+/* ars__wait_enter() for a task that is under no scope, not cancelled, and has budget; else 0. */
+static inline int enter(ars__worker *w, const ars__task *self)
+{
+    if (ARS__UNLIKELY(w->budget <= 0 || self->outermost || self->scope_limit != ARS_FOREVER ||
+                      ars_atomic_u32_load_relaxed(&self->group->reason)))
+        return 0;
+    w->budget--;
+    return 1;
+}
+
+static inline int plain_or_none(const ars__node *node)
+{
+    return !node || !ars__node_is_select(node);
+}
+
+static ARS__NOINLINE int wake_any(ars__task *task, enum ars__how how)
+{
+    ars__wake(task, 0, how);
+    return 0;
+}
+
+int ars_chan_send(ars_chan *chan, const void *value, ars_time deadline)
+{
+    ars__worker *w = ars__worker_here();
+    if (ARS__UNLIKELY(ARS__SAN_FIBERS || !w || !is_word(chan) || !enter(w, w->current)))
+        return send_any(chan, value, deadline);
+    ars__task *self = w->current;
+    ars__spin_lock(&chan->lock);
+    ars__node *node = chan->receivers.first;
+    if (ARS__UNLIKELY(chan->closed || !plain_or_none(node))) {
+        ars__spin_unlock(&chan->lock);
+        w->budget++;
+        return send_any(chan, value, deadline);
+    }
+    if (node) {
+        ars__task *task = ars__node_task(node);
+        ars__waitq_remove(&chan->receivers, node);
+        __builtin_memcpy(node->value, value, 8);
+        ars__spin_unlock(&chan->lock);
+        return wake_any(task, ARS__WAKE_NEXT);
+    }
+    if (chan->count < chan->cap) {
+        __builtin_memcpy(chan->slots + (size_t)ars__chan_tail(chan) * 8, value, 8);
+        chan->count++;
+        ars__spin_unlock(&chan->lock);
+        return 0;
+    }
+    if (ARS__UNLIKELY(deadline == 0)) {
+        ars__spin_unlock(&chan->lock);
+        return ARS_ETIMEDOUT;
+    }
+    self->node.who = (uintptr_t)self;
+    self->node.value = (void *)(uintptr_t)value;
+    ars__waitq_append(&chan->senders, &self->node);
+    ars__spin_unlock(&chan->lock);
+    return ars__park(self, &ars__send_class, chan, deadline);
+}
+
+int ars_chan_recv(ars_chan *chan, void *value, ars_time deadline)
+{
+    ars__worker *w = ars__worker_here();
+    if (ARS__UNLIKELY(ARS__SAN_FIBERS || !w || !is_word(chan) || !enter(w, w->current)))
+        return recv_any(chan, value, deadline);
+    ars__task *self = w->current;
+    ars__spin_lock(&chan->lock);
+    ars__node *node = chan->senders.first;
+    if (ARS__UNLIKELY(!plain_or_none(node) || (chan->closed && !chan->count))) {
+        ars__spin_unlock(&chan->lock);
+        w->budget++;
+        return recv_any(chan, value, deadline);
+    }
+    if (chan->count) {
+        char *slot = chan->slots + (size_t)chan->head * 8;
+        __builtin_memcpy(value, slot, 8);
+        ars__chan_advance(chan);
+        if (ARS__LIKELY(!node)) {
+            chan->count--;
+            ars__spin_unlock(&chan->lock);
+            return 0;
+        }
+        __builtin_memcpy(slot, node->value, 8);
+    } else if (node) {
+        __builtin_memcpy(value, node->value, 8);
+    }
+    if (node) {
+        ars__task *task = ars__node_task(node);
+        ars__waitq_remove(&chan->senders, node);
+        ars__spin_unlock(&chan->lock);
+        return wake_any(task, ARS__WAKE_TAIL);
+    }
+    if (ARS__UNLIKELY(deadline == 0)) {
+        ars__spin_unlock(&chan->lock);
+        return ARS_ETIMEDOUT;
+    }
+    self->node.who = (uintptr_t)self;
+    self->node.value = value;
+    ars__waitq_append(&chan->receivers, &self->node);
+    ars__spin_unlock(&chan->lock);
+    return ars__park(self, &ars__recv_class, chan, deadline);
+}
+
+/* ---- in a select ---- */
+
+static int try_recv(void *object, void *value)
+{
+    ars_chan *chan = object;
+    ars__node *woken;
+    int rc = ars__chan_receivable(chan);
+    if (rc < 0) return rc;
+    if (ars__chan_no_value(chan)) return ARS__NOT_READY;
+    ars__spin_lock(&chan->lock);
+    rc = ars__chan_take(chan, value, &woken);
+    ars__spin_unlock(&chan->lock);
+    if (woken) ars__node_wake(woken, 0, ARS__WAKE_TAIL);
+    return rc;
+}
+
+static int try_send(void *object, void *value)
+{
+    ars_chan *chan = object;
+    ars__node *woken;
+    int rc = ars__chan_sendable(chan);
+    if (rc < 0) return rc;
+    if (chan->kind == ARS__CHAN_SOURCE) return ars__source_send(chan, value);
+    if (ars__chan_no_room(chan)) return ARS__NOT_READY;
+    ars__spin_lock(&chan->lock);
+    rc = ars__chan_put(chan, value, &woken);
+    ars__spin_unlock(&chan->lock);
+    if (woken) ars__node_wake(woken, 0, ARS__WAKE_NEXT);
+    return rc;
+}
+
+static int enqueue_recv(void *object, ars__node *node)
+{
+    ars_chan *chan = object;
+    ars__spin_lock(&chan->lock);
+    int ready = chan->count || chan->closed || chan->lagged ||
+                ars__waitq_others(&chan->senders, ars__node_task(node));
+    if (!ready) {
+        ars__san_release(ARS__CHAN_TAKEN(chan));
+        ars__waitq_append(&chan->receivers, node);
+    }
+    ars__spin_unlock(&chan->lock);
+    return ready;
+}
+
+static int enqueue_send(void *object, ars__node *node)
+{
+    ars_chan *chan = object;
+    ars__spin_lock(&chan->lock);
+    int ready = chan->closed || chan->count < chan->cap ||
+                ars__waitq_others(&chan->receivers, ars__node_task(node));
+    if (!ready) {
+        ars__san_release(ARS__CHAN_SENT(chan));
+        ars__waitq_append(&chan->senders, node);
+    }
+    ars__spin_unlock(&chan->lock);
+    return ready;
+}
+
+static void dequeue_recv(void *object, ars__node *node)
+{
+    ars_chan *chan = object;
+    ars__spin_lock(&chan->lock);
+    if (ars__node_linked(node)) ars__waitq_remove(&chan->receivers, node);
+    ars__spin_unlock(&chan->lock);
+}
+
+static void dequeue_send(void *object, ars__node *node)
+{
+    ars_chan *chan = object;
+    ars__spin_lock(&chan->lock);
+    if (ars__node_linked(node)) ars__waitq_remove(&chan->senders, node);
+    ars__spin_unlock(&chan->lock);
+}
+
+const ars__waitable_class ars__recv_waitable = {"receive", try_recv, enqueue_recv, dequeue_recv,
+                                                NULL};
+const ars__waitable_class ars__send_waitable = {"send", try_send, enqueue_send, dequeue_send, NULL};

@@ -1,0 +1,239 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Waiting for the first of several things.  Documented in <arsenal/select.h>
+ * and waitable.h.
+ *
+ * No two locks are ever held together, so there is no order to keep.  Instead
+ * the task carries a bit, CLAIMED, that decides: whoever sets it first, a waker
+ * through one of the linked nodes, the deadline, or the task itself when it
+ * finds a case ready while it is still linking, has the select.  The task then
+ * either starts afresh, or parks and learns what was done for it.
+ *
+ * Two selects that meet in two channels may each find the other's node and go
+ * back, again and again; a random pause, longer each time, parts them.
+ */
+#include "os/os.h"
+#include "run/channel.h"
+
+/* How often a select goes back before it lets other threads run. */
+enum { PATIENCE = 10 };
+
+/* Neither an index nor an error: the task has to park, with a case that becomes due or without. */
+enum { TO_PARK = INT32_MAX, TO_PARK_DUE = INT32_MAX - 1, NONE_READY = INT32_MAX - 2 };
+
+/* ---- random numbers ---- */
+
+/* wyrand; its address is not kept, so it may be another thread's after a park. */
+static _Thread_local uint64_t seed;
+
+static uint64_t random_bits(void)
+{
+    uint64_t s = seed;
+    if (ARS__UNLIKELY(s == 0)) s = (uint64_t)(uintptr_t)&seed ^ (uint64_t)ars__os_now();
+    s += UINT64_C(0xa0761d6478bd642f);
+    seed = s;
+    __extension__ typedef unsigned __int128 wide;
+    wide m = (wide)s * (s ^ UINT64_C(0xe7037ed1a0b428db));
+    return (uint64_t)m ^ (uint64_t)(m >> 64);
+}
+
+/* ---- cases ---- */
+
+/* Weak: a program that uses no semaphores does not have to link them, and has no cases of theirs. */
+extern const ars__waitable_class ars__group_waitable __attribute__((weak));
+extern const ars__waitable_class ars__event_waitable __attribute__((weak));
+extern const ars__waitable_class ars__sem_waitable __attribute__((weak));
+
+static const ars__waitable_class *const classes[ARS__CASE_KINDS] = {
+    [ARS__CASE_RECV] = &ars__recv_waitable,   [ARS__CASE_SEND] = &ars__send_waitable,
+    [ARS__CASE_TICK] = &ars__tick_waitable,   [ARS__CASE_GROUP] = &ars__group_waitable,
+    [ARS__CASE_EVENT] = &ars__event_waitable, [ARS__CASE_SEM] = &ars__sem_waitable,
+};
+
+/* NULL: the case is switched off. */
+static inline const ars__waitable_class *class_of(const ars_case *c)
+{
+    if (!c->object) return NULL;
+    if (c->ars__kind == ARS__CASE_WAITABLE) return *(const ars__waitable_class *const *)c->object;
+    return classes[c->ars__kind];
+}
+
+static int outcome(uint32_t i, int rc)
+{
+    if (rc == 0) return (int)i;
+    if (rc == ARS_EPIPE) return ARS_CLOSED((int)i);
+    if (rc == ARS_EOVERFLOW) return ARS_LAGGED((int)i);
+    return rc;
+}
+
+/* Most cases are not ready, and for channels that is seen without a call. */
+static inline int try_case(const ars_case *c)
+{
+    const ars__waitable_class *class = class_of(c);
+    if (!class) return ARS__NOT_READY;
+    if (class == &ars__recv_waitable && ars__chan_surely_empty(c->object)) return ARS__NOT_READY;
+    if (class == &ars__send_waitable && ars__chan_surely_full(c->object)) return ARS__NOT_READY;
+    return class->try(c->object, c->ars__value);
+}
+
+/*
+ * Tries the cases in an order that is any of the n! as likely as another: at
+ * each step one of those left is drawn.  So among those that are ready the
+ * first to be drawn is any of them as likely as another.
+ */
+static int try_all(ars_case *cases, uint32_t n)
+{
+    for (uint32_t i = 0; i < n; i++) cases[i].ars__order = (uint16_t)i;
+    for (uint32_t left = n; left > 0; left--) {
+        ars_case *at = &cases[n - left];
+        ars_case *drawn = at + (((random_bits() & UINT32_MAX) * left) >> 32);
+        uint16_t i = drawn->ars__order;
+        drawn->ars__order = at->ars__order;
+        int rc = try_case(&cases[i]);
+        if (rc != ARS__NOT_READY) return outcome(i, rc);
+    }
+    return NONE_READY;
+}
+
+static void unlink(ars_case *cases, uint32_t n, uint32_t but)
+{
+    for (uint32_t i = 0; i < n; i++) {
+        const ars__waitable_class *class = class_of(&cases[i]);
+        if (i != but && class && class->dequeue)
+            class->dequeue(cases[i].object, ars__case_node(&cases[i]));
+    }
+}
+
+/* TO_PARK, TO_PARK_DUE; NONE_READY: a case has become ready, everything is unlinked. */
+static int link(ars__task *self, ars_case *cases, uint32_t n)
+{
+    int verdict = TO_PARK;
+    ars__task_unclaim(self);
+    for (uint32_t i = 0; i < n; i++) {
+        cases[i].ars__index = (uint16_t)i;
+        cases[i].ars__who = (uintptr_t)self | ARS__OF_SELECT;
+    }
+    for (uint32_t i = 0; i < n; i++) {
+        const ars__waitable_class *class = class_of(&cases[i]);
+        if (!class) continue;
+        if (class->due) {
+            verdict = TO_PARK_DUE;
+            continue;
+        }
+        if (!class->enqueue(cases[i].object, ars__case_node(&cases[i]))) continue;
+        /* Ready.  If the claim fails somebody has done another case for us, and wakes us. */
+        if (!ars__task_claim(self)) return TO_PARK;
+        unlink(cases, i, UINT32_MAX);
+        return NONE_READY;
+    }
+    return verdict;
+}
+
+static ARS__NOINLINE void back_off(unsigned times)
+{
+    uint64_t pauses = random_bits() & ((UINT64_C(1) << (times < PATIENCE ? times : PATIENCE)) - 1);
+    while (pauses--) ars_atomic_pause();
+    if (times > PATIENCE) ars__os_thread_yield();
+}
+
+/* Everything but the park: so what is left to do then can be a jump. */
+static ARS__NOINLINE int decide(ars__task *self, ars_case *cases, size_t size, ars_time deadline)
+{
+    uint32_t n = (uint32_t)size;
+    if (size > ARS_SELECT_MAX || (size && !cases)) return ARS_EINVAL;
+    for (uint32_t i = 0; i < n; i++)
+        if (cases[i].ars__kind >= ARS__CASE_KINDS) return ARS_EINVAL;
+    for (unsigned times = 1;; times++) {
+        int rc = try_all(cases, n);
+        if (rc != NONE_READY) return rc;
+        if (deadline == 0) return ARS_ETIMEDOUT;
+        if (n) cases[0].ars__last = (uint16_t)(n - 1);
+        rc = link(self, cases, n);
+        if (rc != NONE_READY) {
+            self->ctx.flags |= ARS__SELECTS;
+            return rc;
+        }
+        back_off(times);
+    }
+}
+
+static ARS__NOINLINE ars_time first_due(const ars_case *cases, ars_time deadline)
+{
+    for (uint32_t i = 0; i <= cases[0].ars__last; i++) {
+        const ars__waitable_class *class = class_of(&cases[i]);
+        ars_time due = class && class->due ? class->due(cases[i].object) : ARS_FOREVER;
+        if (due < deadline) deadline = due;
+    }
+    return deadline;
+}
+
+/* ---- the end of the wait ---- */
+
+static int do_due(ars_case *cases)
+{
+    for (uint32_t i = 0; i <= cases[0].ars__last; i++) {
+        const ars__waitable_class *class = class_of(&cases[i]);
+        if (!class || !class->due) continue;
+        int rc = class->try(cases[i].object, cases[i].ars__value);
+        if (rc != ARS__NOT_READY) return outcome(i, rc);
+    }
+    return ARS_ETIMEDOUT;
+}
+
+static void select_interrupt(ars__task *task, int why)
+{
+    ars_case *cases = ars__task_object(task);
+    if (!ars__task_claim(task)) return;
+    if (why == ARS_ETIMEDOUT && cases) why = do_due(cases);
+    ars__ready(task, why);
+}
+
+static const ars__wait_class select_class = {"select", select_interrupt};
+
+void ars__select_clean(ars__task *task)
+{
+    ars_case *cases = ars__task_object(task);
+    task->ctx.flags &= ~(uint32_t)ARS__SELECTS;
+    /* The node of the case that was done is out already, and its object may be gone. */
+    if (cases)
+        unlink(cases, cases[0].ars__last + UINT32_C(1),
+               task->ctx.result < 0 ? UINT32_MAX : task->ctx.result & UINT32_C(0xffff));
+}
+
+/* Tells ThreadSanitizer that what came before the wake happened before what follows. */
+static inline int woken(const ars_case *cases, int rc)
+{
+    if (ARS__TSAN && rc >= 0) {
+        const ars_case *c = &cases[rc & 0xffff];
+        ars_chan *chan = c->object;
+        ars__san_acquire(c->ars__kind == ARS__CASE_RECV   ? ARS__CHAN_SENT(chan)
+                         : c->ars__kind == ARS__CASE_SEND ? ARS__CHAN_TAKEN(chan)
+                                                          : c->object);
+    }
+    return rc;
+}
+
+static ARS__NOINLINE int select_thread(ars_case *cases, size_t n, ars_time deadline)
+{
+    ars__thread room;
+    ars__task *self = ars__thread_begin(&room);
+    int rc = decide(self, cases, n, deadline);
+    if (rc == TO_PARK || rc == TO_PARK_DUE) {
+        if (rc == TO_PARK_DUE) deadline = first_due(cases, deadline);
+        rc = woken(cases, ars__park(self, &select_class, n ? cases : NULL, deadline));
+    }
+    ars__thread_end(&room);
+    return rc;
+}
+
+int ars_select(ars_case *cases, size_t n, ars_time deadline)
+{
+    ars__task *self = ars__task_self();
+    if (!self) return select_thread(cases, n, deadline);
+    int rc = ars__wait_enter(self, deadline);
+    if (rc < 0) return rc;
+    rc = decide(self, cases, n, deadline);
+    if (rc < TO_PARK_DUE) return rc;
+    if (ARS__UNLIKELY(rc == TO_PARK_DUE)) deadline = first_due(cases, deadline);
+    return woken(cases, ars__park(self, &select_class, n ? cases : NULL, deadline));
+}
