@@ -1,0 +1,160 @@
+/* SPDX-License-Identifier: MIT */
+#include <arsenal/mutex.h>
+#include <arsenal/run.h>
+#include <arsenal/rwlock.h>
+#include <pthread.h>
+
+#include "bench.h"
+
+/*
+ *   mutex.pair      lock and unlock, uncontended: ns a pair
+ *   lock.rw.read    the same for reading
+ *   lock.rw.write   the same for writing
+ */
+
+/* ---- arsenal: in a task ---- */
+
+struct job {
+    int (*pairs)(uint64_t n);
+    uint64_t n;
+    double ns;
+};
+
+static int mutex_pairs(uint64_t n)
+{
+    static ars_mutex mutex;
+    for (; n; n--) {
+        int rc = ars_mutex_lock(&mutex, ARS_FOREVER);
+        if (rc < 0) return rc;
+        ars_mutex_unlock(&mutex);
+    }
+    return 0;
+}
+
+static int read_pairs(uint64_t n)
+{
+    static ars_rwlock lock;
+    for (; n; n--) {
+        int rc = ars_rwlock_read_lock(&lock, ARS_FOREVER);
+        if (rc < 0) return rc;
+        ars_rwlock_read_unlock(&lock);
+    }
+    return 0;
+}
+
+static int write_pairs(uint64_t n)
+{
+    static ars_rwlock lock;
+    for (; n; n--) {
+        int rc = ars_rwlock_write_lock(&lock, ARS_FOREVER);
+        if (rc < 0) return rc;
+        ars_rwlock_write_unlock(&lock);
+    }
+    return 0;
+}
+
+static int root(void *arg)
+{
+    struct job *job = arg;
+    double began = bench_now();
+    int rc = job->pairs(job->n);
+    job->ns = bench_now() - began;
+    return rc;
+}
+
+static double arsenal(uint64_t n, void *arg)
+{
+    int (**pairs)(uint64_t) = arg;
+    struct job job = {*pairs, n, -1};
+    return ars_run(root, &job, NULL) < 0 ? -1 : job.ns;
+}
+
+static double arsenal_thread(uint64_t n, void *arg)
+{
+    int (**pairs)(uint64_t) = arg;
+    double began = bench_now();
+    return (*pairs)(n) < 0 ? -1 : bench_now() - began;
+}
+
+/* ---- pthread ---- */
+
+/* A process that has never had a second thread is spared the locked instructions by the C library. */
+static void *nothing(void *arg)
+{
+    return arg;
+}
+
+static double pthread_pairs(uint64_t n, void *arg)
+{
+    static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
+    (void)arg;
+    double began = bench_now();
+    for (; n; n--) {
+        pthread_mutex_lock(&mutex);
+        pthread_mutex_unlock(&mutex);
+    }
+    return bench_now() - began;
+}
+
+static double pthread_read(uint64_t n, void *arg)
+{
+    static pthread_rwlock_t lock = PTHREAD_RWLOCK_INITIALIZER;
+    (void)arg;
+    double began = bench_now();
+    for (; n; n--) {
+        pthread_rwlock_rdlock(&lock);
+        pthread_rwlock_unlock(&lock);
+    }
+    return bench_now() - began;
+}
+
+static double pthread_write(uint64_t n, void *arg)
+{
+    static pthread_rwlock_t lock = PTHREAD_RWLOCK_INITIALIZER;
+    (void)arg;
+    double began = bench_now();
+    for (; n; n--) {
+        pthread_rwlock_wrlock(&lock);
+        pthread_rwlock_unlock(&lock);
+    }
+    return bench_now() - began;
+}
+
+/* ---- the limit: two locked instructions, nothing around them ---- */
+
+static double limit_pairs(uint64_t n, void *arg)
+{
+    static uint32_t word;
+    (void)arg;
+    double began = bench_now();
+    for (; n; n--) {
+        uint32_t free = 0, held = 1;
+        if (!__atomic_compare_exchange_n(&word, &free, 1, 0, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED))
+            return -1;
+        if (!__atomic_compare_exchange_n(&word, &held, 0, 0, __ATOMIC_RELEASE, __ATOMIC_RELAXED))
+            return -1;
+    }
+    return bench_now() - began;
+}
+
+int main(int argc, char **argv)
+{
+    static int (*mutex)(uint64_t) = mutex_pairs;
+    static int (*reads)(uint64_t) = read_pairs;
+    static int (*writes)(uint64_t) = write_pairs;
+    const char *v = ars_version();
+    pthread_t thread;
+    if (pthread_create(&thread, NULL, nothing, NULL) || pthread_join(thread, NULL)) return 1;
+    const struct bench table[] = {
+        {"mutex.pair", "arsenal", v, "task", NULL, arsenal, &mutex, 0, 0},
+        {"mutex.pair", "limit:cas", NULL, "two compare-and-swaps", NULL, limit_pairs, NULL, 0, 0},
+        {"mutex.pair", "pthread", NULL, NULL, NULL, pthread_pairs, NULL, 0, 0},
+        {"mutex.pair.thread", "arsenal", v, "plain thread", NULL, arsenal_thread, &mutex, 0, 0},
+        {"mutex.pair.thread", "pthread", NULL, NULL, NULL, pthread_pairs, NULL, 0, 0},
+        {"lock.rw.read", "arsenal", v, "task", NULL, arsenal, &reads, 0, 0},
+        {"lock.rw.read", "pthread", NULL, NULL, NULL, pthread_read, NULL, 0, 0},
+        {"lock.rw.write", "arsenal", v, "task", NULL, arsenal, &writes, 0, 0},
+        {"lock.rw.write", "pthread", NULL, NULL, NULL, pthread_write, NULL, 0, 0},
+    };
+    return bench_main(argc, argv, table, sizeof table / sizeof *table);
+}
