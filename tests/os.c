@@ -27,6 +27,25 @@
 static char buffer[64];
 static uint32_t word = 5, length;
 static void *place;
+static uintptr_t thread;
+
+static void *lets_itself_go(void *arg)
+{
+    pthread_detach(pthread_self());
+    return arg;
+}
+
+static void *ends(void *arg)
+{
+    return arg;
+}
+
+static uintptr_t a_thread(void)
+{
+    pthread_t started;
+    CHECK_EQ(pthread_create(&started, NULL, ends, NULL), 0);
+    return (uintptr_t)started;
+}
 
 #define CALLS(X)                                                                                   \
     X(now, ())                                                                                     \
@@ -39,6 +58,9 @@ static void *place;
     X(guard_probe, (NULL))                                                                         \
     X(futex_wait, (&word, 6, 0))                                                                   \
     X(futex_wake, (&word, 1))                                                                      \
+    X(thread_start, (&thread, lets_itself_go, NULL))                                               \
+    X(thread_join, (a_thread()))                                                                   \
+    X(thread_let_go, (a_thread()))                                                                 \
     X(thread_yield, ())                                                                            \
     X(thread_id, ())                                                                               \
     X(sigpipe_block, ())                                                                           \

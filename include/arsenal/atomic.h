@@ -38,9 +38,25 @@ typedef struct ars_atomic_ptr {
     {                                                                                              \
         return __atomic_fetch_add(&a->ars__v, v, __ATOMIC_RELAXED);                                \
     }                                                                                              \
+    ARS_INLINE TYPE ars_atomic_##NAME##_add_acquire(ars_atomic_##NAME *a, TYPE v)                  \
+    {                                                                                              \
+        return __atomic_fetch_add(&a->ars__v, v, __ATOMIC_ACQUIRE);                                \
+    }                                                                                              \
+    ARS_INLINE TYPE ars_atomic_##NAME##_add_release(ars_atomic_##NAME *a, TYPE v)                  \
+    {                                                                                              \
+        return __atomic_fetch_add(&a->ars__v, v, __ATOMIC_RELEASE);                                \
+    }                                                                                              \
     ARS_INLINE TYPE ars_atomic_##NAME##_add_acq_rel(ars_atomic_##NAME *a, TYPE v)                  \
     {                                                                                              \
         return __atomic_fetch_add(&a->ars__v, v, __ATOMIC_ACQ_REL);                                \
+    }                                                                                              \
+    ARS_INLINE TYPE ars_atomic_##NAME##_add_seq_cst(ars_atomic_##NAME *a, TYPE v)                  \
+    {                                                                                              \
+        return __atomic_fetch_add(&a->ars__v, v, __ATOMIC_SEQ_CST);                                \
+    }                                                                                              \
+    ARS_INLINE TYPE ars_atomic_##NAME##_and_acq_rel(ars_atomic_##NAME *a, TYPE v)                  \
+    {                                                                                              \
+        return __atomic_fetch_and(&a->ars__v, v, __ATOMIC_ACQ_REL);                                \
     }                                                                                              \
     ARS_INLINE TYPE ars_atomic_##NAME##_or_acq_rel(ars_atomic_##NAME *a, TYPE v)                   \
     {                                                                                              \

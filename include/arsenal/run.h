@@ -9,8 +9,8 @@ ARS_BEGIN_DECLS
 
 /*
  * A runtime is what tasks run in: it begins with ars_run(), which turns the
- * calling thread into a worker, and ends when that returns.  A process may
- * have several, on different threads.
+ * calling thread into its first worker and starts the others, and ends when
+ * that returns.  A process may have several, on different threads.
  */
 
 /* Which kernel interface does the I/O. */
@@ -20,11 +20,27 @@ enum ars_backend {
     ARS_BACKEND_EPOLL = 2
 };
 
+/*
+ * What the scheduler makes sacrifices for.  docs/strategies.md says what each
+ * changes.
+ */
+enum ars_strategy {
+    ARS_BALANCED = 0,
+    ARS_THROUGHPUT = 1,    /* fewer looks at timers and I/O while there is work */
+    ARS_LATENCY = 2,       /* idle workers look for work longer; more looks at timers and I/O */
+    ARS_MINIMAL_MEMORY = 3 /* free stacks give their memory back; idle workers sleep at once */
+};
+
+enum { ARS_WORKERS_MAX = 256 };
+
 /* How a runtime is set up; all-zero is the default. */
 typedef struct ars_config {
     const ars_alloc *alloc; /* NULL: the default allocator */
     unsigned backend;       /* enum ars_backend; one that cannot be had fails the first I/O call */
-    unsigned race_strict;   /* 1: under TSan, races between tasks of one worker count too */
+    unsigned
+        workers; /* threads that run tasks, at most ARS_WORKERS_MAX; 0: one for each usable CPU */
+    unsigned strategy;    /* enum ars_strategy */
+    unsigned race_strict; /* 1: under TSan, races between tasks of one worker count too */
     /*
      * How long ars_run() waits, after the root function has returned, for the
      * tasks that are left, in ns; 0: one second.
@@ -37,7 +53,9 @@ typedef struct ars_config {
      */
     void (*report)(void *ctx, const char *line);
     void *report_ctx;
-    uint64_t ars__reserved[10]; /* zero */
+    /* The strategies of single workers: 'workers' entries of enum ars_strategy; NULL: all as above. */
+    const unsigned char *strategies;
+    uint64_t ars__reserved[8]; /* zero */
 } ars_config;
 
 /*
@@ -50,7 +68,8 @@ typedef struct ars_config {
  *
  * Returns the function's result, or
  *   ARS_EINVAL  called from a task, or a config that makes no sense
- *   ARS_ENOMEM  no memory or address space to begin with; 'fn' has not run
+ *   ARS_ENOMEM  no memory or address space to begin with, or ARS_EAGAIN, no
+ *               threads; 'fn' has not run
  *   ARS_EBUSY   tasks were left when the grace was over: they are named in
  *               reports and abandoned, and nothing of theirs is ever freed
  *
@@ -82,6 +101,7 @@ ARS_API int ars_post(ars_runtime *rt, ars_fn *fn, void *arg);
 
 /* What a runtime holds, and what it has counted. */
 typedef struct ars_run_stats {
+    uint64_t workers;
     uint64_t tasks;          /* alive, the root task included */
     uint64_t started;        /* ever run */
     uint64_t switches;       /* parks that switched to another task */
@@ -91,7 +111,7 @@ typedef struct ars_run_stats {
     uint64_t guards_canary;  /* stacks guarded by a canary only */
     uint64_t operations;     /* I/O operations that the kernel has not completed */
     const char *backend;     /* "io_uring", "epoll", or NULL before the first I/O call */
-    uint64_t ars__reserved[8];
+    uint64_t ars__reserved[7];
 } ars_run_stats;
 
 /*

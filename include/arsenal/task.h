@@ -13,7 +13,7 @@ ARS_BEGIN_DECLS
  * variables, as if each had a thread.
  *
  * A task belongs to a group (<arsenal/group.h>), which waits for it.  It stays
- * on the worker where it first ran.  It has 64 KiB of stack; an overflow
+ * on the worker where it first ran (but see ARS_TASK_MIGRATES).  It has 64 KiB of stack; an overflow
  * faults (see ars_overflow_install() in <arsenal/coro.h>).
  *
  * A task can be cancelled, through its group or by the deadline of a scope
@@ -27,7 +27,13 @@ typedef int ars_fn(void *arg);
 /* Flags of a task. */
 enum ars_task_flags {
     ARS_TASK_FPENV = 1, /* own floating-point control words (rounding, exceptions) */
-    ARS_TASK_CXX = 2    /* may wait inside a C++ catch block */
+    ARS_TASK_CXX = 2,   /* may wait inside a C++ catch block */
+    /*
+     * May go on on another worker after any wait.  Then nothing that belongs
+     * to a thread may be kept across a wait: errno, thread-local variables,
+     * locks of the C library, connections of a worker.
+     */
+    ARS_TASK_MIGRATES = 4
 };
 
 /* How a task is started; all-zero is the default. */
@@ -35,7 +41,7 @@ typedef struct ars_task_opt {
     const char *name; /* for reports; must outlive the task; NULL: unnamed */
     int *result;    /* receives the function's result before the group learns of it; may be NULL */
     unsigned flags; /* ARS_TASK_... */
-    unsigned ars__pad;
+    unsigned home;  /* the worker that runs it, counted from 1; 0: any */
     uint64_t ars__reserved[4]; /* zero */
 } ars_task_opt;
 

@@ -47,6 +47,12 @@ static inline ars__stack_header *ars__stack_header_of(ars__stack s)
     return (ars__stack_header *)(void *)s.top;
 }
 
+/* The stack in use whose header lies at 'top'. */
+static inline ars__stack ars__stack_at(char *top)
+{
+    return (ars__stack){((ars__stack_header *)(void *)top)->ars__low, top};
+}
+
 typedef struct ars__stack_stats {
     uint64_t reserved; /* stacks that there is address space for */
     uint64_t carved;   /* of these, stacks with a guard: what was ever used, and a few more */

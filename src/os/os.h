@@ -71,6 +71,15 @@ int ars__os_futex_wait(uint32_t *word, uint32_t expected, ars_time deadline);
 /* Wakes at most 'n' sleepers; returns how many. */
 int ars__os_futex_wake(uint32_t *word, unsigned n);
 
+/*
+ * Runs fn(arg) on a new thread, which has every asynchronous signal blocked.
+ * Unlike other calls this one uses the C library's memory.  ARS_ENOMEM or
+ * ARS_EAGAIN without resources.  A thread is joined or let go, once.
+ */
+int ars__os_thread_start(uintptr_t *out, void *(*fn)(void *), void *arg);
+int ars__os_thread_join(uintptr_t thread);
+int ars__os_thread_let_go(uintptr_t thread);
+
 /* Lets other threads of this CPU run. */
 int ars__os_thread_yield(void);
 

@@ -1,15 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Groups.  Documented in <arsenal/group.h>.
+ * Groups.  Documented in <arsenal/group.h> and sched.h.
  *
- * The record of a group belongs to the worker that its children run on; other
- * threads send messages.  Messages of one thread arrive in the order sent, so
- * a thread's go is counted before its wait looks; and the inbox is emptied
- * before a group is found to be over, so that a go that happened before the
- * last child's end counts too.
+ * Counting: 'pending' is the number of living children plus a bias.  The owner
+ * counts the children it starts in 'spawned', without atomics; its wait adds
+ * them and takes the bias away, in one step.  From then on whoever makes
+ * 'pending' 0 has ended the last child, and nobody else touches the record any
+ * more: it wakes the one who waits.  The read-modify-writes on 'pending' order
+ * all that the children did before what follows the wait.
  */
 #include "os/os.h"
 #include "run/sched.h"
+#include "run/waitable.h"
 
 /* ---- the handle ---- */
 
@@ -27,117 +29,167 @@ static void handle_clear(ars_group *handle)
 
 /* ---- the record ---- */
 
-static void fill(ars__group *group, ars__worker *worker, ars__task *owner, unsigned policy)
+static void mark(ars__group *group, int cause, int reason)
 {
-    *group = (ars__group){.worker = worker, .owner = owner, .policy = policy, .limit = ARS_FOREVER};
-    group->serial = ars_atomic_u64_add_relaxed(&worker->runtime->serial, 1) + 1;
+    uint64_t none = 0;
+    uint32_t zero = 0;
+    ars_atomic_u64_cas_acq_rel(&group->cause, &none, ARS__CAUSED | (uint32_t)cause);
+    ars_atomic_u32_cas_acq_rel(&group->reason, &zero, (uint32_t)reason);
+}
+
+static void own(ars__task *owner, ars__group *group)
+{
+    group->next_owned = owner->groups;
+    group->previous_owned = NULL;
+    if (owner->groups) owner->groups->previous_owned = group;
+    owner->groups = group;
+}
+
+static void disown(ars__task *owner, ars__group *group)
+{
+    if (group->next_owned) group->next_owned->previous_owned = group->previous_owned;
+    if (group->previous_owned)
+        group->previous_owned->next_owned = group->next_owned;
+    else
+        owner->groups = group->next_owned;
+}
+
+ars__group *ars__group_new(ars_runtime *rt, ars__worker *worker, ars__task *owner,
+                           ars__group *parent, unsigned policy)
+{
+    ars__group *group =
+        worker ? ars__slab_cache_get(&worker->groups) : ars__slab_get_shared(&rt->group_slab);
+    if (!group) return NULL;
+    *group =
+        (ars__group){.rt = rt, .owner = owner, .policy = (uint8_t)policy, .limit = ARS_FOREVER};
+    group->serial = ars_atomic_u64_add_relaxed(&rt->serial, 1) + 1;
+    ars_atomic_i64_store_relaxed(&group->pending, ARS__BIAS);
     ars__list_init(&group->children);
     ars__list_init(&group->tasks);
-}
-
-void ars__group_link(ars__group *group)
-{
-    if (group->linked) return;
-    group->linked = 1;
-    ars__list_append(&group->worker->runtime->groups, &group->all);
-}
-
-ars__group *ars__group_new(ars__worker *worker, ars__task *owner, unsigned policy)
-{
-    ars__group *group = ars__slab_cache_get(&worker->groups);
-    if (!group) return NULL;
-    fill(group, worker, owner, policy);
-    ars__group_link(group);
-    if (!owner) return group;
-    ars__list_append(&owner->groups, &group->owned);
-    group->limit = owner->scope_limit;
-    if (owner->shields == 0) {
-        group->parent = owner->group;
-        ars__list_append(&group->parent->children, &group->link);
-        if (group->parent->reason < 0)
-            ars__group_cancel_now(group, ARS_ECANCELED, group->parent->reason);
+    if (owner) {
+        own(owner, group);
+        group->limit = owner->scope_limit;
+        if (owner->shields == 0) parent = owner->group;
     }
+    if (!parent) return group;
+    group->parent = parent;
+    ars__spin_lock(&parent->lock);
+    ars__list_append(&parent->children, &group->link);
+    /* A cancel that has walked here already is seen; one that comes later sees the group. */
+    int reason = ars__group_reason(parent);
+    ars__spin_unlock(&parent->lock);
+    if (reason < 0) mark(group, ARS_ECANCELED, reason);
     return group;
 }
 
-void ars__group_drop(ars__group *group)
+/* A group that nobody can refer to any more. */
+static void drop(ars__group *group)
 {
-    ARS__ASSERT(ars__list_empty(&group->children) && ars__list_empty(&group->tasks));
-    /* A cancel that another thread has sent refers to the record: it is taken in first. */
-    while (ars_atomic_u32_load_acquire(&group->remote_busy)) {
-        ars__sched_drain(group->worker);
-        ars__os_thread_yield();
+    ars_runtime *rt = group->rt;
+    ars__worker *worker = ars__worker_here();
+    ars__group *parent = group->parent;
+    if (parent) {
+        ars__spin_lock(&parent->lock);
+        ars__list_remove(&group->link);
+        ars__spin_unlock(&parent->lock);
     }
-    if (group->parent) ars__list_remove(&group->link);
-    if (group->owner) ars__list_remove(&group->owned);
-    if (group->linked) ars__list_remove(&group->all);
+    ARS__ASSERT(ars__list_empty(&group->children) && ars__list_empty(&group->tasks));
     group->serial = 0;
-    ars__slab_cache_put(&group->worker->groups, group);
+    if (worker && worker->rt == rt)
+        ars__slab_cache_put(&worker->groups, group);
+    else
+        ars__slab_put_shared(&rt->group_slab, group);
 }
 
 /* Ends a group without living children and gives its result. */
 static int conclude(ars__group *group)
 {
+    uint64_t cause = ars_atomic_u64_load_acquire(&group->cause);
     int result = 0;
-    if (group->caused)
-        result = group->cause;
+    if (cause)
+        result = (int32_t)(uint32_t)cause;
     else if (group->policy != ARS_FAIL_FAST)
-        result = group->first_error;
+        result = (int32_t)ars_atomic_u32_load_acquire(&group->first_error);
     ars__san_acquire(group);
-    ars__group_drop(group);
+    handle_clear(group->handle);
+    drop(group);
     return result;
+}
+
+/* ---- tasks of a group ---- */
+
+void ars__group_link_task(ars__group *group, ars__task *task)
+{
+    task->linked = 1;
+    ars__spin_lock(&group->lock);
+    ars__list_append(&group->tasks, &task->siblings);
+    /* As in ars__group_new(): either the cancel sees the task or the task sees the cancel. */
+    int reason = ars__group_reason(group);
+    ars__spin_unlock(&group->lock);
+    if (reason < 0) ars__task_mail(task, ARS__CANCELLED);
+}
+
+void ars__group_unlink_task(ars__group *group, ars__task *task)
+{
+    ars__spin_lock(&group->lock);
+    ars__list_remove(&task->siblings);
+    ars__spin_unlock(&group->lock);
+    task->linked = 0;
 }
 
 /* ---- cancelling ---- */
 
-static ars__group *tree_next(ars__group *top, ars__group *at)
+static void tell(ars__group *group)
 {
-    if (!ars__list_empty(&at->children)) return ARS__MEMBER(at->children.next, ars__group, link);
-    while (at != top) {
-        if (at->link.next != &at->parent->children)
-            return ARS__MEMBER(at->link.next, ars__group, link);
-        at = at->parent;
-    }
-    return NULL;
-}
-
-static void mark(ars__group *group, int cause, int reason)
-{
-    if (!group->caused) {
-        group->caused = 1;
-        group->cause = cause;
-    }
-    if (group->reason == 0) group->reason = reason;
+    for (ars__list *node = group->tasks.next; node != &group->tasks; node = node->next)
+        ars__task_mail(ARS__MEMBER(node, ars__task, siblings), ARS__CANCELLED);
 }
 
 /*
- * The whole tree is marked before any task of it is told.  A task that waits
- * for a group of the tree then finds that group cancelled already, so telling
- * it does not recurse: trees may be deeper than stacks.
+ * Walks the tree from the top down, holding the locks from the group to where
+ * it is, so that nothing on the way can go.  Groups that were cancelled before
+ * are left out, and all below them.  Tasks get mail and are interrupted by
+ * their own workers; none of that happens here, so trees may be deeper than
+ * stacks.
  */
-void ars__group_cancel_now(ars__group *group, int cause, int reason)
+static void walk(ars__group *group, int reason)
 {
-    int cancelled = group->reason < 0;
-    mark(group, cause, reason);
-    if (cancelled) return;
-    for (ars__group *at = tree_next(group, group); at; at = tree_next(group, at))
-        mark(at, ARS_ECANCELED, reason);
-    for (ars__group *at = group; at; at = tree_next(group, at)) {
-        for (ars__list *node = at->tasks.next; node != &at->tasks; node = node->next) {
-            ars__task *task = ARS__MEMBER(node, ars__task, siblings);
-            if (task->wait && task->shields == 0) ars__task_interrupt(task, ARS_ECANCELED);
+    ars__group *at = group;
+    ars__spin_lock(&at->lock);
+    tell(at);
+    ars__list *node = at->children.next;
+    for (;;) {
+        if (node != &at->children) {
+            ars__group *child = ARS__MEMBER(node, ars__group, link);
+            if (ars__group_reason(child) < 0) {
+                node = node->next;
+                continue;
+            }
+            ars__spin_lock(&child->lock);
+            mark(child, ARS_ECANCELED, reason);
+            tell(child);
+            at = child;
+            node = at->children.next;
+            continue;
         }
+        ars__group *parent = at->parent;
+        node = at->link.next;
+        ars__spin_unlock(&at->lock);
+        if (at == group) return;
+        at = parent;
     }
 }
 
-static void cancel_deliver(ars__worker *worker, ars__message *message)
+void ars__group_cancel_now(ars__group *group, int cause, int reason)
 {
-    (void)worker;
-    ars__group *group = ARS__MEMBER(message, ars__group, remote);
-    ars__group_link(group);
-    int reason = group->remote_reason;
-    ars__group_cancel_now(group, reason, reason);
-    ars_atomic_u32_store_release(&group->remote_busy, 0);
+    uint64_t none = 0;
+    uint32_t zero = 0;
+    ars_atomic_u64_cas_acq_rel(&group->cause, &none, ARS__CAUSED | (uint32_t)cause);
+    if (!ars_atomic_u32_cas_acq_rel(&group->reason, &zero, (uint32_t)reason)) return;
+    walk(group, reason);
+    /* The caller's own worker looks at its mail soon. */
+    ars__worker *worker = ars__worker_here();
+    if (worker) worker->tick = 1;
 }
 
 void ars_group_cancel(ars_group *handle, int reason)
@@ -145,131 +197,137 @@ void ars_group_cancel(ars_group *handle, int reason)
     ars__group *group = record_of(handle);
     if (!group) return;
     if (reason >= 0) reason = ARS_ECANCELED;
-    if (ars__worker_here() == group->worker) {
-        ars__group_cancel_now(group, reason, reason);
-        return;
-    }
-    /* One message at a time; a second cancel would change nothing anyway. */
-    if (ars_atomic_u32_swap_seq_cst(&group->remote_busy, 1)) return;
-    group->remote_reason = reason;
-    group->remote.deliver = cancel_deliver;
-    ars__sched_send(group->worker, &group->remote);
+    ars__group_cancel_now(group, reason, reason);
 }
 
-/* ---- waiting ---- */
+/* ---- the end of a child ---- */
 
-enum { DONE = 1, CANCEL_TAKEN = 2 };
-
-/* A thread that waits: on its stack, touched by the worker until 'done' has all bits that the thread expects. */
-typedef struct ars__thread_wait {
-    ars__message message;
-    ars__message cancel;
-    ars__group *group;
-    ars_atomic_u32 done;
-    int32_t result;
-    uint32_t looks_only;
-} ars__thread_wait;
-
-static void thread_done(ars__thread_wait *wait, int result)
+/*
+ * Nobody waits, but selects may look on.  The owner takes the group for ended
+ * only once 'ended' is set, the last touch of the record.
+ */
+static ARS__NOINLINE void watched_end(ars__group *group)
 {
-    ars_atomic_u32 *done = &wait->done;
-    wait->result = result;
-    ars__san_release(wait);
-    ars_atomic_u32_or_acq_rel(done, DONE);
-    /* The thread may be gone by now: only the word's address is used, and waking nobody is harmless. */
-    ars__os_futex_wake(&done->ars__v, 1);
+    ars__wakes wakes;
+    ars__wakes_init(&wakes);
+    ars__spin_lock(&group->lock);
+    ars__wakes_take_all(&wakes, &group->watchers);
+    ars__spin_unlock(&group->lock);
+    ars_atomic_u32_store_release(&group->ended, 1);
+    ars__wakes_send(&wakes, 0, ARS__WAKE_NEXT);
+}
+
+/*
+ * Wakes the one who waits.  Its worker may be carrying out a deadline or a
+ * cancel of the wait just now, and so be using the record: of the two bits,
+ * set by read-modify-writes of one word, one side sees the other's, so either
+ * that leaves the record alone or this waits for it.
+ */
+static void finished(ars__group *group)
+{
+    ars__task *waiter = group->waiter;
+    if (ARS__UNLIKELY(!waiter)) {
+        watched_end(group);
+        return;
+    }
+    if (!waiter->worker || waiter->worker != ars__worker_here()) {
+        ars_atomic_u32_or_acq_rel(&waiter->events, ARS__ENDED);
+        while (ars_atomic_u32_load_acquire(&waiter->events) & ARS__TELLING) ars_atomic_pause();
+    }
+    int outcome = conclude(group);
+    ars__wake(waiter, outcome, ARS__WAKE_NEXT);
 }
 
 void ars__group_child_ended(ars__group *group, int result)
 {
-    if (result < 0 && group->first_error == 0) group->first_error = result;
-    if (!group->caused) {
-        if (group->policy == ARS_FAIL_FAST && result < 0)
-            ars__group_cancel_now(group, result, result);
-        if (group->policy == ARS_RACE && result >= 0)
-            ars__group_cancel_now(group, result, ARS_ECANCELED);
+    if (result < 0) {
+        uint32_t zero = 0;
+        ars_atomic_u32_cas_acq_rel(&group->first_error, &zero, (uint32_t)result);
+        if (group->policy == ARS_FAIL_FAST) ars__group_cancel_now(group, result, result);
+    } else if (ARS__UNLIKELY(group->policy == ARS_RACE)) {
+        ars__group_cancel_now(group, result, ARS_ECANCELED);
     }
-    if (--group->living > 0 || !(group->waiter || group->thread_waiter)) return;
-    ars__sched_drain(group->worker);
-    if (group->living > 0) return;
-    if (group->waiter) {
-        ars__task *waiter = group->waiter;
-        handle_clear(waiter->object);
-        int outcome = conclude(group);
-        if (outcome == ARS_ECANCELED && waiter->scope_limit <= waiter->worker->now)
-            ars__scope_fired(waiter);
-        ars__ready(waiter, outcome);
-    } else {
-        ars__thread_wait *wait = group->thread_waiter;
-        thread_done(wait, conclude(group));
-    }
+    if (ARS__UNLIKELY(group->uncounted)) return;
+    if (ars_atomic_i64_add_acq_rel(&group->pending, -1) == 1) finished(group);
 }
+
+/* ---- waiting ---- */
 
 /* The deadline or a cancel of the task that waits: its children end first. */
 static void wait_interrupt(ars__task *task, int why)
 {
-    for (ars__list *node = task->groups.next; node != &task->groups; node = node->next) {
-        ars__group *group = ARS__MEMBER(node, ars__group, owned);
-        if (group->waiter != task) continue;
-        int reason =
-            why == ARS_ECANCELED && ars__task_cancelled(task) ? task->group->reason : ARS_ETIMEDOUT;
+    ars__group *group = task->object;
+    int reason = ARS_ETIMEDOUT;
+    if (why == ARS_ECANCELED && task->group && ars__task_cancelled(task))
+        reason = ars__group_reason(task->group);
+    if (!(ars_atomic_u32_or_acq_rel(&task->events, ARS__TELLING) & ARS__ENDED))
         ars__group_cancel_now(group, why, reason);
-        return;
-    }
+    ars_atomic_u32_and_acq_rel(&task->events, ~(uint32_t)ARS__TELLING);
 }
 
 static const ars__wait_class wait_class = {"group wait", wait_interrupt};
 
-static void thread_deliver(ars__worker *worker, ars__message *message)
+/*
+ * Watching for the end takes the bias away too, so that the last child notices.
+ * The owner puts it back before it starts or waits for anybody.
+ */
+static ARS__NOINLINE void stop_watching(ars__group *group)
 {
-    (void)worker;
-    ars__thread_wait *wait = ARS__MEMBER(message, ars__thread_wait, message);
-    ars__group *group = wait->group;
-    ars__group_link(group);
-    if (group->waiter || group->thread_waiter) {
-        thread_done(wait, ARS_EBUSY);
-    } else if (group->living == 0) {
-        thread_done(wait, conclude(group));
-    } else if (wait->looks_only) {
-        thread_done(wait, ARS_ETIMEDOUT);
-    } else {
-        group->thread_waiter = wait;
-    }
+    if (ars_atomic_i64_add_acq_rel(&group->pending, ARS__BIAS) == 0)
+        while (!ars_atomic_u32_load_acquire(&group->ended)) ars_atomic_pause();
+    group->watched = 0;
 }
 
-static void thread_cancel_deliver(ars__worker *worker, ars__message *message)
+/* Takes the bias away; whether the last child has ended already. */
+static int merge(ars__group *group)
 {
-    (void)worker;
-    ars__thread_wait *wait = ARS__MEMBER(message, ars__thread_wait, cancel);
-    /* The result is out already when the last child was faster. */
-    if (!ars_atomic_u32_load_relaxed(&wait->done))
-        ars__group_cancel_now(wait->group, ARS_ETIMEDOUT, ARS_ETIMEDOUT);
-    /* Tells the thread that the message is no longer under way. */
-    ars_atomic_u32 *done = &wait->done;
-    ars_atomic_u32_or_acq_rel(done, CANCEL_TAKEN);
-    ars__os_futex_wake(&done->ars__v, 1);
+    int64_t change = group->spawned - ARS__BIAS;
+    group->spawned = 0;
+    return ars_atomic_i64_add_acq_rel(&group->pending, change) + change == 0;
 }
 
-static int thread_wait(ars_group *handle, ars__group *group, ars_time deadline)
+static int is_empty(ars__group *group)
 {
-    ars__thread_wait wait = {.message.deliver = thread_deliver,
-                             .cancel.deliver = thread_cancel_deliver,
-                             .group = group,
-                             .looks_only = deadline == 0};
-    uint32_t expected = DONE, done;
-    ars__sched_send(group->worker, &wait.message);
-    if (deadline == 0) deadline = ARS_FOREVER;
-    while (((done = ars_atomic_u32_load_acquire(&wait.done)) & expected) != expected) {
-        if (ars__os_futex_wait(&wait.done.ars__v, done, deadline) != ARS_ETIMEDOUT) continue;
-        if (deadline == ARS_FOREVER || ars_atomic_u32_load_acquire(&wait.done)) continue;
-        deadline = ARS_FOREVER;
-        expected = DONE | CANCEL_TAKEN;
-        ars__sched_send(group->worker, &wait.cancel);
+    if (ARS__UNLIKELY(group->watched))
+        return ars_atomic_i64_load_acquire(&group->pending) == 0 &&
+               ars_atomic_u32_load_acquire(&group->ended);
+    return ars_atomic_i64_load_acquire(&group->pending) + group->spawned == ARS__BIAS;
+}
+
+/* A wait under a scope got ARS_ECANCELED: was it the scope's deadline? */
+static int note_scope(ars__task *self, int result)
+{
+    if (result == ARS_ECANCELED && self->scope_limit != ARS_FOREVER &&
+        self->scope_limit <= ars__os_now())
+        ars__scope_fired(self);
+    return result;
+}
+
+static int wait_for(ars_group *handle, ars__group *group, ars__task *self, ars_time deadline)
+{
+    if (ARS__UNLIKELY(group->watched)) stop_watching(group);
+    group->handle = handle;
+    group->waiter = self;
+    if (self->worker && group->owner) disown(group->owner, group);
+    if (merge(group)) return conclude(group);
+    int result = ars__park(self, &wait_class, group, deadline);
+    ars__san_acquire(group);
+    return result;
+}
+
+static ARS__NOINLINE int thread_wait(ars_group *handle, ars__group *group, ars_time deadline)
+{
+    if (group->waiter) return ARS_EBUSY;
+    if (is_empty(group)) {
+        group->handle = handle;
+        return conclude(group);
     }
-    ars__san_acquire(&wait);
-    if (!(wait.looks_only && wait.result == ARS_ETIMEDOUT) && wait.result != ARS_EBUSY)
-        handle_clear(handle);
-    return wait.result;
+    if (deadline == 0) return ARS_ETIMEDOUT;
+    ars__thread room;
+    ars__task *self = ars__thread_begin(&room);
+    int result = wait_for(handle, group, self, deadline);
+    ars__thread_end(&room);
+    return result;
 }
 
 static int below(const ars__task *task, const ars__group *group)
@@ -279,30 +337,30 @@ static int below(const ars__task *task, const ars__group *group)
     return 0;
 }
 
+static ARS__NOINLINE int wait_scoped(ars_group *handle, ars__group *group, ars__task *self,
+                                     ars_time deadline)
+{
+    return note_scope(self, wait_for(handle, group, self, deadline));
+}
+
 int ars_group_wait(ars_group *handle, ars_time deadline)
 {
     ars__group *group = record_of(handle);
     if (!group) return ARS_EINVAL;
     ars__worker *worker = ars__worker_here();
-    if (!worker) return thread_wait(handle, group, deadline);
-    if (worker != group->worker) return ARS_EINVAL;
+    if (ARS__UNLIKELY(!worker)) return thread_wait(handle, group, deadline);
+    if (worker->rt != group->rt) return ARS_EINVAL;
     ars__task *self = worker->current;
-    if (group->owner != self) return below(self, group) ? ARS_EDEADLK : ARS_EINVAL;
+    if (ARS__UNLIKELY(group->owner != self)) return below(self, group) ? ARS_EDEADLK : ARS_EINVAL;
     int rc = ars__wait_enter(self, deadline);
-    if (rc < 0) {
+    if (ARS__UNLIKELY(rc < 0)) {
         int reason = ars_cancel_reason();
         ars__group_cancel_now(group, ARS_ECANCELED, reason ? reason : ARS_ECANCELED);
     }
-    if (group->living == 0) ars__sched_drain(worker);
-    if (group->living == 0) {
-        handle_clear(handle);
-        return conclude(group);
-    }
-    if (deadline == 0) return ARS_ETIMEDOUT;
-    group->waiter = self;
-    int result = ars__park(self, &wait_class, handle, deadline);
-    ars__san_acquire(group);
-    return result;
+    if (deadline == 0 && !is_empty(group)) return ARS_ETIMEDOUT;
+    if (ARS__UNLIKELY(self->scope_limit != ARS_FOREVER))
+        return wait_scoped(handle, group, self, deadline);
+    return wait_for(handle, group, self, deadline);
 }
 
 /* Waits as the end of a task does: it cannot be cancelled, and the handle may be gone. */
@@ -310,24 +368,62 @@ void ars__task_finish_groups(ars__task *task)
 {
     task->shields++;
     task->scope_limit = ARS_FOREVER;
-    while (!ars__list_empty(&task->groups)) {
-        ars__group *group = ARS__MEMBER(task->groups.next, ars__group, owned);
+    while (task->groups) {
+        ars__group *group = task->groups;
 #if ARS__ASSERTS
         const char *name = ars__task_name(task);
-        ars__report(task->worker->runtime,
-                    "task '%s' ended with a group that it had not waited for",
+        ars__report(group->rt, "task '%s' ended with a group that it had not waited for",
                     name ? name : "unnamed");
 #endif
         ars__group_cancel_now(group, ARS_ECANCELED, ARS_ECANCELED);
-        if (group->living == 0) {
-            conclude(group);
-            continue;
-        }
-        group->waiter = task;
-        ars__park(task, &wait_class, NULL, ARS_FOREVER);
+        wait_for(NULL, group, task, ARS_FOREVER);
     }
     task->shields--;
 }
+
+/* ---- as a case of a select ---- */
+
+static int mine(const ars__group *group)
+{
+    return group && group->owner == ars__task_self();
+}
+
+static int watch_try(void *object, void *value)
+{
+    (void)value;
+    ars__group *group = record_of(object);
+    if (!mine(group)) return ARS_EINVAL;
+    return is_empty(group) ? 0 : ARS__NOT_READY;
+}
+
+static int watch_enqueue(void *object, ars__node *node)
+{
+    ars__group *group = record_of(object);
+    if (!group->watched) {
+        group->watched = 1;
+        ars_atomic_u32_store_relaxed(&group->ended, 0);
+        if (merge(group)) {
+            ars_atomic_u32_store_relaxed(&group->ended, 1);
+            return 1;
+        }
+    }
+    ars__spin_lock(&group->lock);
+    int ready = ars_atomic_i64_load_acquire(&group->pending) == 0;
+    if (!ready) ars__waitq_append(&group->watchers, node);
+    ars__spin_unlock(&group->lock);
+    return ready;
+}
+
+static void watch_dequeue(void *object, ars__node *node)
+{
+    ars__group *group = record_of(object);
+    ars__spin_lock(&group->lock);
+    if (ars__node_linked(node)) ars__waitq_remove(&group->watchers, node);
+    ars__spin_unlock(&group->lock);
+}
+
+const ars__waitable_class ars__group_waitable = {"group", watch_try, watch_enqueue, watch_dequeue,
+                                                 NULL};
 
 /* ---- making and filling ---- */
 
@@ -335,29 +431,39 @@ int ars_group_init(ars_group *handle, ars_runtime *rt, unsigned policy)
 {
     ars__worker *worker = ars__worker_here();
     if (policy > ARS_RACE || (!rt && !worker)) return ARS_EINVAL;
-    if (!rt) rt = worker->runtime;
-    ars__group *group;
-    if (worker == &rt->worker) {
-        group = ars__group_new(worker, worker->current, policy);
-        if (!group) return ARS_ENOMEM;
-    } else {
-        group = ars__slab_get_shared(&rt->group_slab);
-        if (!group) return ARS_ENOMEM;
-        fill(group, &rt->worker, NULL, policy);
-    }
+    if (!rt) rt = worker->rt;
+    if (worker && worker->rt != rt) worker = NULL;
+    ars__task *owner = worker ? worker->current : NULL;
+    ars__group *group = ars__group_new(rt, worker, owner, rt->apart, policy);
+    if (!group) return ARS_ENOMEM;
     handle->ars__state[0] = (uintptr_t)group;
     handle->ars__state[1] = group->serial;
     return 0;
 }
 
-int ars_group_go(ars_group *handle, ars_fn *fn, void *arg, const ars_task_opt *opt)
+static int go(ars_group *handle, ars_fn *fn, void *arg, const void *args, size_t size,
+              const ars_task_opt *opt)
 {
     ars__group *group;
     if (handle) {
         group = record_of(handle);
     } else {
         ars__worker *worker = ars__worker_here();
-        group = worker ? worker->runtime->root_group : NULL;
+        group = worker ? worker->rt->root_group : NULL;
     }
-    return group ? ars__task_go(group, fn, arg, opt) : ARS_EINVAL;
+    if (!group) return ARS_EINVAL;
+    if (ARS__UNLIKELY(group->watched) && mine(group)) stop_watching(group);
+    return ars__task_go(group, fn, arg, args, size, opt);
+}
+
+int ars_group_go(ars_group *handle, ars_fn *fn, void *arg, const ars_task_opt *opt)
+{
+    return go(handle, fn, arg, NULL, 0, opt);
+}
+
+int ars_group_go_copy(ars_group *handle, ars_fn *fn, const void *args, size_t size,
+                      const ars_task_opt *opt)
+{
+    if (size > ARS_ARGS_MAX) return ARS_EINVAL;
+    return go(handle, fn, NULL, args, size, opt);
 }

@@ -7,7 +7,6 @@
 
 #if ARS__ASSERTS
 
-
 enum { HELD_MAX = 512 };
 
 typedef struct held {

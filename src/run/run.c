@@ -32,9 +32,8 @@ void ars__report(ars_runtime *rt, const char *format, ...)
     if (n > 0) ars__os_write(2, out, (size_t)n < sizeof out ? (size_t)n : sizeof out - 1);
 }
 
-static void report_task(ars__task *task)
+static void report_task(ars_runtime *rt, ars__task *task)
 {
-    ars_runtime *rt = task->worker->runtime;
     const char *name = ars__task_name(task);
     if (!name) name = "unnamed";
     if (!task->wait) {
@@ -42,89 +41,199 @@ static void report_task(ars__task *task)
         return;
     }
     ars__report(rt, "task '%s' was left behind in %s, called from %p %lld ms ago", name,
-                task->wait->what, task->u.parked.place,
-                (long long)((rt->worker.now - task->u.parked.since) / ARS_MILLISECOND));
+                task->wait->what, task->place,
+                (long long)((ars__os_now() - task->since) / ARS_MILLISECOND));
+}
+
+/* A walk over a group and all below; nobody changes anything any more, or little enough for a report. */
+static void report_group(ars_runtime *rt, ars__group *top)
+{
+    ars__group *at = top;
+    for (;;) {
+        for (ars__list *t = at->tasks.next; t != &at->tasks; t = t->next) {
+            ars__task *task = ARS__MEMBER(t, ars__task, siblings);
+            if (task != &rt->workers[0]->base) report_task(rt, task);
+        }
+        if (!ars__list_empty(&at->children)) {
+            at = ARS__MEMBER(at->children.next, ars__group, link);
+            continue;
+        }
+        while (at != top && at->link.next == &at->parent->children) at = at->parent;
+        if (at == top) return;
+        at = ARS__MEMBER(at->link.next, ars__group, link);
+    }
 }
 
 static void report_left(ars_runtime *rt)
 {
-    ars__worker *w = &rt->worker;
-    for (ars__list *g = rt->groups.next; g != &rt->groups; g = g->next) {
-        ars__group *group = ARS__MEMBER(g, ars__group, all);
-        for (ars__list *t = group->tasks.next; t != &group->tasks; t = t->next) {
-            ars__task *task = ARS__MEMBER(t, ars__task, siblings);
-            if (task != &w->root) report_task(task);
-        }
-    }
-    for (ars__list *t = w->fresh.next; t != &w->fresh; t = t->next)
-        report_task(ARS__MEMBER(t, ars__task, siblings));
-    for (uint32_t i = w->head; i != w->tail; i++) {
-        ars__task *task = w->ready[i & w->mask];
-        if (!ars__list_linked(&task->siblings)) report_task(task);
-    }
+    report_group(rt, rt->root_group);
+    report_group(rt, rt->main_group);
+    report_group(rt, rt->apart);
 }
 
 /* ---- beginning ---- */
 
-static void destroy(ars_runtime *rt)
+static ars__tuning tuning_of(unsigned strategy)
 {
-    ars__worker *w = &rt->worker;
-    if (w->poller) w->poller->ops->close(w->poller);
+    /* tick, spin in ns, stacks kept */
+    static const ars__tuning tunings[] = {
+        [ARS_BALANCED] = {61, 20000, 4096},
+        [ARS_THROUGHPUT] = {251, 50000, UINT32_MAX},
+        [ARS_LATENCY] = {16, 200000, UINT32_MAX},
+        [ARS_MINIMAL_MEMORY] = {61, 0, 16},
+    };
+    return tunings[strategy];
+}
+
+static void worker_free(ars__worker *w)
+{
+    if (!w) return;
+    const ars_alloc *alloc = w->rt->alloc;
     ars__sched_deinit(w);
     ars__stack_pool_free(w->stacks);
+    alloc->free(alloc->ctx, w, sizeof *w, 64);
+}
+
+static void destroy(ars_runtime *rt)
+{
+    const ars_alloc *alloc = rt->alloc;
+    for (uint32_t i = 0; i < rt->n; i++) worker_free(rt->workers[i]);
+    alloc->free(alloc->ctx, rt->workers, rt->n * sizeof *rt->workers, sizeof *rt->workers);
     ars__slab_deinit(&rt->task_slab);
     ars__slab_deinit(&rt->group_slab);
-    rt->alloc->free(rt->alloc->ctx, rt, sizeof *rt, _Alignof(ars_runtime));
+    alloc->free(alloc->ctx, rt, sizeof *rt, 64);
 }
 
-/* The root task is the thread itself: it has the thread's stack and is never freed. */
-static void root_init(ars__worker *w, ars__group *group, char *frame)
+static int worker_new(ars_runtime *rt, uint32_t id)
 {
-    ars__task *root = &w->root;
-    root->ctx.flags = 0;
-    root->worker = w;
-    root->group = group;
-    root->scope_limit = ARS_FOREVER;
-    ars__list_init(&root->groups);
-    root->stack.top = frame;
-#if ARS__SAN_FIBERS
-    root->fiber = ars__san_fiber_current();
-#endif
-    w->current = root;
-}
-
-static int create(ars_runtime **out, const ars_config *config, char *frame)
-{
-    const ars_alloc *alloc = config->alloc ? config->alloc : ars_alloc_default();
-    ars_runtime *rt = alloc->alloc(alloc->ctx, sizeof *rt, _Alignof(ars_runtime));
-    if (!rt) return ARS_ENOMEM;
-    memset(rt, 0, sizeof *rt);
-    rt->config = *config;
-    rt->alloc = alloc;
-    rt->grace = config->grace > 0 ? config->grace : ARS_SECOND;
-    ars__list_init(&rt->groups);
-    ars__slab_init(&rt->task_slab, alloc, sizeof(ars__task), 64);
-    ars__slab_init(&rt->group_slab, alloc, sizeof(ars__group), 64);
-
-    ars__worker *w = &rt->worker;
-    w->runtime = rt;
+    const ars_alloc *alloc = rt->alloc;
+    const ars_config *config = &rt->config;
+    ars__worker *w = alloc->alloc(alloc->ctx, sizeof *w, 64);
+    if (!w) return ARS_ENOMEM;
+    memset(w, 0, sizeof *w);
+    rt->workers[id] = w;
+    w->rt = rt;
+    w->id = id;
+    w->random = UINT64_C(0x9e3779b97f4a7c15) * (id + 1);
+    w->tuning = tuning_of(config->strategies ? config->strategies[id] : config->strategy);
     ars__slab_cache_init(&w->tasks, &rt->task_slab);
     ars__slab_cache_init(&w->groups, &rt->group_slab);
     int rc = ars__sched_init(w);
     if (rc == 0) rc = ars__stack_pool_new(&w->stacks, alloc);
     if (rc == 0) rc = ars__stack_pool_reserve(w->stacks, STACKS_FIRST);
+    if (rc < 0) return rc;
+    w->room = ars__stack_pool_stats(w->stacks).reserved;
+    return 0;
+}
+
+/* The thread as a task: the root task on the first worker, nothing but a place to come back to on others. */
+static void base_init(ars__worker *w, const char *frame)
+{
+    ars__task *base = &w->base;
+    base->worker = w;
+    base->group = w->rt->main_group;
+    base->scope_limit = ARS_FOREVER;
+    w->base_top = frame;
+#if ARS__SAN_FIBERS
+    base->fiber = ars__san_fiber_current();
+#endif
+    w->current = base;
+}
+
+static int create(ars_runtime **out, const ars_config *config)
+{
+    const ars_alloc *alloc = config->alloc ? config->alloc : ars_alloc_default();
+    ars_runtime *rt = alloc->alloc(alloc->ctx, sizeof *rt, 64);
+    if (!rt) return ARS_ENOMEM;
+    memset(rt, 0, sizeof *rt);
+    rt->config = *config;
+    rt->alloc = alloc;
+    rt->grace = config->grace > 0 ? config->grace : ARS_SECOND;
+    ars__slab_init(&rt->task_slab, alloc, sizeof(ars__task), 64);
+    ars__slab_init(&rt->group_slab, alloc, sizeof(ars__group), 64);
+    uint32_t n = config->workers ? config->workers : (uint32_t)ars__os_cpu_count();
+    if (n > ARS_WORKERS_MAX) n = ARS_WORKERS_MAX;
+    rt->workers = alloc->alloc(alloc->ctx, n * sizeof *rt->workers, sizeof *rt->workers);
+    if (!rt->workers) {
+        alloc->free(alloc->ctx, rt, sizeof *rt, 64);
+        return ARS_ENOMEM;
+    }
+    memset(rt->workers, 0, n * sizeof *rt->workers);
+    rt->n = n;
+    int rc = 0;
+    for (uint32_t i = 0; i < n && rc == 0; i++) rc = worker_new(rt, i);
     if (rc == 0) {
-        w->room = ars__stack_pool_stats(w->stacks).reserved;
-        rt->root_group = ars__group_new(w, NULL, ARS_COLLECT);
-        rt->main_group = ars__group_new(w, NULL, ARS_COLLECT);
-        if (!rt->root_group || !rt->main_group) rc = ARS_ENOMEM;
+        ars__worker *first = rt->workers[0];
+        rt->root_group = ars__group_new(rt, first, NULL, NULL, ARS_COLLECT);
+        rt->main_group = ars__group_new(rt, first, NULL, NULL, ARS_COLLECT);
+        rt->apart = ars__group_new(rt, first, NULL, NULL, ARS_COLLECT);
+        if (!rt->root_group || !rt->main_group || !rt->apart) rc = ARS_ENOMEM;
     }
     if (rc < 0) {
         destroy(rt);
         return rc;
     }
-    root_init(w, rt->main_group, frame);
+    rt->root_group->uncounted = 1;
     *out = rt;
+    return 0;
+}
+
+/* ---- threads ---- */
+
+static int enter_thread(ars__worker *w, const char *frame)
+{
+    base_init(w, frame);
+    int rc = ars__overflow_thread_enter(&w->signal_stack, w->rt->alloc);
+    if (rc == 0) ars__worker_tls = w;
+    return rc;
+}
+
+static void leave_thread(ars__worker *w)
+{
+    ars__worker_tls = NULL;
+    ars__overflow_thread_leave(w->signal_stack, w->rt->alloc);
+}
+
+/* The poller goes with its thread: some belong to one. */
+static void close_poller(ars__worker *w)
+{
+    if (w->poller) w->poller->ops->close(w->poller);
+    w->poller = NULL;
+}
+
+static void *worker_thread(void *arg)
+{
+    ars__worker *w = arg;
+    /* Without a signal stack an overflow is not named; it is no reason not to work. */
+    if (enter_thread(w, __builtin_frame_address(0)) < 0) ars__worker_tls = w;
+    ars__sched_loop(w);
+    if (ars_atomic_u32_load_acquire(&w->rt->stop) & ARS__STOP_NOW) return NULL;
+    close_poller(w);
+    leave_thread(w);
+    return NULL;
+}
+
+static void stop(ars_runtime *rt, uint32_t how)
+{
+    ars_atomic_u32_or_acq_rel(&rt->stop, how);
+    for (uint32_t i = 1; i < rt->threads; i++) {
+        ars__worker *w = rt->workers[i];
+        ars__sched_wake(w);
+        if (how == ARS__STOP_IDLE)
+            ars__os_thread_join(w->thread);
+        else
+            ars__os_thread_let_go(w->thread);
+    }
+}
+
+static int start_threads(ars_runtime *rt)
+{
+    rt->threads = 1;
+    for (uint32_t i = 1; i < rt->n; i++) {
+        int rc = ars__os_thread_start(&rt->workers[i]->thread, worker_thread, rt->workers[i]);
+        if (rc < 0) return rc;
+        rt->threads++;
+    }
     return 0;
 }
 
@@ -132,8 +241,9 @@ static int create(ars_runtime **out, const ars_config *config, char *frame)
 
 static void drain_interrupt(ars__task *task, int why)
 {
-    task->worker->drainer = NULL;
-    ars__ready(task, why);
+    /* The last to end may have taken the note already, and wakes the task. */
+    void *self = task;
+    if (ars_atomic_ptr_cas_seq_cst(&task->worker->rt->drainer, &self, NULL)) ars__ready(task, why);
 }
 
 static const ars__wait_class drain_class = {"shutdown", drain_interrupt};
@@ -141,25 +251,23 @@ static const ars__wait_class drain_class = {"shutdown", drain_interrupt};
 /* The root function has returned: everybody else is told and waited for.  0 or ARS_EBUSY. */
 static int drain(ars_runtime *rt)
 {
-    ars__worker *w = &rt->worker;
-    ars__task *root = &w->root;
+    ars__task *root = &rt->workers[0]->base;
     if (root->outermost) ars__scope_prune(root, NULL);
-    if (!ars__list_empty(&root->groups)) ars__task_finish_groups(root);
+    if (root->groups) ars__task_finish_groups(root);
     root->shields = 1;
     root->scope_limit = ARS_FOREVER;
-    ars__sched_drain(w);
-    for (ars__list *g = rt->groups.next; g != &rt->groups; g = g->next) {
-        ars__group *group = ARS__MEMBER(g, ars__group, all);
-        if (group != rt->main_group) ars__group_cancel_now(group, ARS_ECANCELED, ARS_ECANCELED);
-    }
+    ars__group_cancel_now(rt->root_group, ARS_ECANCELED, ARS_ECANCELED);
+    ars__group_cancel_now(rt->apart, ARS_ECANCELED, ARS_ECANCELED);
     ars_time limit = ars_time_add(ars__os_now(), rt->grace);
-    while (w->living > 0) {
-        w->drainer = root;
+    while (!ars__all_ended(rt)) {
+        ars_atomic_ptr_swap_seq_cst(&rt->drainer, root);
+        /* Whoever ended before it was set has not seen it. */
+        if (ars__all_ended(rt) && ars_atomic_ptr_swap_seq_cst(&rt->drainer, NULL)) break;
         if (ars__park(root, &drain_class, NULL, limit) == ARS_ETIMEDOUT) return ARS_EBUSY;
-        ars__sched_drain(w);
     }
-    ars__wheel_remove(&w->wheel, &root->u.parked.timer);
-    if (ars__list_linked(&root->siblings)) ars__list_remove(&root->siblings);
+    ars__wheel_remove(&root->worker->wheel, &root->timer);
+    if (root->linked) ars__group_unlink_task(root->group, root);
+    while (ars_atomic_u32_load_acquire(&root->events) & ARS__MAIL) ars__sched_drain(root->worker);
     return 0;
 }
 
@@ -176,8 +284,29 @@ static int config_valid(const ars_config *config)
     uint64_t reserved = 0;
     for (size_t i = 0; i < sizeof config->ars__reserved / sizeof config->ars__reserved[0]; i++)
         reserved |= config->ars__reserved[i];
+    if (config->strategies) {
+        if (config->workers == 0) return 0;
+        for (unsigned i = 0; i < config->workers && i < ARS_WORKERS_MAX; i++)
+            if (config->strategies[i] > ARS_MINIMAL_MEMORY) return 0;
+    }
     return config->backend <= ARS_BACKEND_EPOLL && config->race_strict <= 1 && config->grace >= 0 &&
+           config->workers <= ARS_WORKERS_MAX && config->strategy <= ARS_MINIMAL_MEMORY &&
            reserved == 0;
+}
+
+/* With the threads running. */
+static int run_root(ars_runtime *rt, ars_fn *fn, void *arg)
+{
+    int unblocked = ars__os_sigpipe_block();
+    rt->workers[0]->started++;
+    int result = fn(arg);
+    if (drain(rt) < 0) {
+        stop(rt, ARS__STOP_NOW);
+        abandon(rt);
+        result = ARS_EBUSY;
+    }
+    if (unblocked > 0) ars__os_sigpipe_restore(unblocked);
+    return result;
 }
 
 int ars_run(ars_fn *fn, void *arg, const ars_config *config)
@@ -185,32 +314,26 @@ int ars_run(ars_fn *fn, void *arg, const ars_config *config)
     static const ars_config none;
     if (!config) config = &none;
     if (!fn || ars__worker_here() || !config_valid(config)) return ARS_EINVAL;
-
     ars_runtime *rt;
-    int rc = create(&rt, config, __builtin_frame_address(0));
+    int rc = create(&rt, config);
     if (rc < 0) return rc;
-    void *signal_stack;
-    rc = ars__overflow_thread_enter(&signal_stack, rt->alloc);
+    ars__worker *first = rt->workers[0];
+    rc = enter_thread(first, __builtin_frame_address(0));
     if (rc < 0) {
         destroy(rt);
         return rc;
     }
-    const ars_alloc *alloc = rt->alloc;
-    int unblocked = ars__os_sigpipe_block();
-    ars__worker_tls = &rt->worker;
-    rt->worker.started++;
-    int result = fn(arg);
-    rc = drain(rt);
-    ars__worker_tls = NULL;
-    if (rc < 0) {
-        abandon(rt);
-        result = rc;
-    } else {
+    rc = start_threads(rt);
+    if (rc == 0) rc = run_root(rt, fn, arg);
+    if (!(ars_atomic_u32_load_relaxed(&rt->stop) & ARS__STOP_NOW)) {
+        stop(rt, ARS__STOP_IDLE);
+        close_poller(first);
+        leave_thread(first);
         destroy(rt);
+    } else {
+        leave_thread(first);
     }
-    ars__overflow_thread_leave(signal_stack, alloc);
-    if (unblocked > 0) ars__os_sigpipe_restore(unblocked);
-    return result;
+    return rc;
 }
 
 /* ---- <arsenal/run.h>, the rest ---- */
@@ -218,30 +341,37 @@ int ars_run(ars_fn *fn, void *arg, const ars_config *config)
 ars_runtime *ars_runtime_self(void)
 {
     ars__worker *worker = ars__worker_here();
-    return worker ? worker->runtime : NULL;
+    return worker ? worker->rt : NULL;
 }
 
 int ars_post(ars_runtime *rt, ars_fn *fn, void *arg)
 {
-    return rt ? ars__task_go(rt->root_group, fn, arg, NULL) : ARS_EINVAL;
+    return rt ? ars__task_go(rt->root_group, fn, arg, NULL, 0, NULL) : ARS_EINVAL;
 }
 
 int ars_stats(ars_run_stats *stats)
 {
-    ars__worker *w = ars__worker_here();
-    if (!w) return ARS_EINVAL;
-    ars__stack_stats stacks = ars__stack_pool_stats(w->stacks);
-    *stats = (ars_run_stats){
-        .tasks = w->living + 1,
-        .started = w->started,
-        .switches = w->switches,
-        .stacks = stacks.in_use,
-        .guards_light = stacks.guard_light,
-        .guards_protect = stacks.guard_protect,
-        .guards_canary = stacks.guard_canary,
-        .operations = w->poller ? w->poller->ops->in_flight(w->poller) : 0,
-        .backend = w->poller ? w->poller->ops->name : NULL,
-    };
+    ars__worker *self = ars__worker_here();
+    if (!self) return ARS_EINVAL;
+    ars_runtime *rt = self->rt;
+    ars_run_stats sum = {.workers = rt->n, .tasks = 1};
+    uint64_t died = 0;
+    for (uint32_t i = 0; i < rt->n; i++) {
+        ars__worker *w = rt->workers[i];
+        died += __atomic_load_n(&w->died, __ATOMIC_ACQUIRE);
+        sum.tasks += __atomic_load_n(&w->born, __ATOMIC_RELAXED);
+        sum.started += __atomic_load_n(&w->started, __ATOMIC_RELAXED);
+        sum.switches += __atomic_load_n(&w->switches, __ATOMIC_RELAXED);
+        ars__stack_stats stacks = ars__stack_pool_stats(w->stacks);
+        sum.stacks += stacks.in_use;
+        sum.guards_light += stacks.guard_light;
+        sum.guards_protect += stacks.guard_protect;
+        sum.guards_canary += stacks.guard_canary;
+    }
+    sum.tasks += ars_atomic_u64_load_relaxed(&rt->born_outside) - died;
+    sum.operations = self->poller ? self->poller->ops->in_flight(self->poller) : 0;
+    sum.backend = self->poller ? self->poller->ops->name : NULL;
+    *stats = sum;
     return 0;
 }
 
@@ -252,5 +382,5 @@ void ars__worker_report(ars__worker *worker, const char *format, ...)
     va_start(args, format);
     vsnprintf(line, sizeof line, format, args);
     va_end(args);
-    ars__report(worker->runtime, "%s", line);
+    ars__report(worker->rt, "%s", line);
 }

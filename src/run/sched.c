@@ -10,13 +10,11 @@
 
 #include <string.h>
 
-#include "base/bits.h"
 #include "os/os.h"
 
 enum {
     RING_FIRST = 256,
-    AHEAD = 8,                     /* how far ahead of their turn stacks are prefetched */
-    STARVED_NAP = 10 * 1000 * 1000 /* ns between attempts to find a stack for a new task */
+    AHEAD = 8 /* how far ahead of their turn stacks are prefetched */
 };
 
 _Thread_local ars__worker *ars__worker_tls;
@@ -33,13 +31,15 @@ ARS__NOINLINE ars__worker *ars__worker_self(void)
 
 int ars__sched_init(ars__worker *w)
 {
-    const ars_alloc *a = w->runtime->alloc;
+    const ars_alloc *a = w->rt->alloc;
     w->ready = a->alloc(a->ctx, RING_FIRST * sizeof *w->ready, sizeof *w->ready);
     if (!w->ready) return ARS_ENOMEM;
     w->mask = RING_FIRST - 1;
-    w->tick = ARS__TICK;
+    w->tick = w->tuning.tick;
     w->budget = ARS__BUDGET;
-    ars__list_init(&w->fresh);
+    w->slots = a->alloc(a->ctx, ARS__DEQUE * sizeof *w->slots, sizeof *w->slots);
+    if (!w->slots) return ARS_ENOMEM;
+    ars_deque_init(&w->deque, w->slots, ARS__DEQUE);
     w->now = ars__os_now();
     ars__wheel_init(&w->wheel, w->now);
     return 0;
@@ -47,14 +47,16 @@ int ars__sched_init(ars__worker *w)
 
 void ars__sched_deinit(ars__worker *w)
 {
-    const ars_alloc *a = w->runtime->alloc;
+    const ars_alloc *a = w->rt->alloc;
     if (w->ready) a->free(a->ctx, w->ready, (w->mask + 1) * sizeof *w->ready, sizeof *w->ready);
+    if (w->slots) a->free(a->ctx, w->slots, ARS__DEQUE * sizeof *w->slots, sizeof *w->slots);
     w->ready = NULL;
+    w->slots = NULL;
 }
 
 static int ring_grow(ars__worker *w)
 {
-    const ars_alloc *a = w->runtime->alloc;
+    const ars_alloc *a = w->rt->alloc;
     size_t old = (size_t)w->mask + 1, size = old * 2;
     if (old > UINT32_MAX / 4) return ARS_ENOMEM;
     ars__task **ring = a->alloc(a->ctx, size * sizeof *ring, sizeof *ring);
@@ -69,9 +71,17 @@ static int ring_grow(ars__worker *w)
     return 0;
 }
 
+/* A new task that cannot have its place now. */
+static void set_aside(ars__worker *w, ars__task *task)
+{
+    task->mail.next = w->starved ? &w->starved->mail : NULL;
+    w->starved = task;
+}
+
 /*
  * Waking a task must not fail.  A full ring that cannot grow lets tasks queue
- * in a list; the ring is refilled from it, so that order is kept.
+ * in a list, linked by 'place'; the ring is refilled from it, so that order is
+ * kept.
  */
 static ARS__NOINLINE void push_slow(ars__worker *w, ars__task *task)
 {
@@ -79,9 +89,13 @@ static ARS__NOINLINE void push_slow(ars__worker *w, ars__task *task)
         w->ready[w->tail++ & w->mask] = task;
         return;
     }
-    task->next = NULL;
+    if (task->ctx.flags & ARS__NEW) {
+        set_aside(w, task);
+        return;
+    }
+    task->place = NULL;
     if (w->spill_first)
-        w->spill_last->next = task;
+        w->spill_last->place = task;
     else
         w->spill_first = task;
     w->spill_last = task;
@@ -96,11 +110,16 @@ static inline void push(ars__worker *w, ars__task *task)
     w->ready[w->tail++ & w->mask] = task;
 }
 
+void ars__sched_push(ars__worker *w, ars__task *task)
+{
+    push(w, task);
+}
+
 static ARS__NOINLINE void unspill(ars__worker *w)
 {
     while (w->spill_first && w->tail - w->head <= w->mask) {
         ars__task *task = w->spill_first;
-        w->spill_first = task->next;
+        w->spill_first = (ars__task *)(uintptr_t)task->place;
         w->ready[w->tail++ & w->mask] = task;
     }
 }
@@ -119,100 +138,31 @@ static inline ars__task *pop(ars__worker *w)
     return task;
 }
 
-/* ---- new tasks ---- */
-
-void ars__sched_start(ars__worker *w, ars__task *task)
+/* A task that is ready again: at home, or, if it may move, where others can take it. */
+static inline void make_ready(ars__worker *w, ars__task *task)
 {
-    w->living++;
-    task->group->living++;
-    ars__list_append(&w->fresh, &task->siblings);
+    if (ARS__UNLIKELY(task->ctx.flags & ARS__MIGRATES)) {
+        ars__wheel_remove(&w->wheel, &task->timer);
+        ars__sched_offer(w, task);
+        return;
+    }
+    push(w, task);
 }
 
-#if ARS__SAN_FIBERS
-/*
- * Whoever had the stack before may not have been ordered before the new task.
- * What lies above the usable part is kept, and what may lie at its lower end
- * in place of a guard.
- */
-static void forget_stack(ars__stack stack)
-{
-    char kept[2048];
-    size_t page = ars__os_page_size();
-    char *low = (char *)ars__align_up((uintptr_t)stack.low + 1, page);
-    char *end = (char *)ars__align_up((uintptr_t)stack.top + sizeof(ars__stack_header), page);
-    size_t above = (size_t)(end - stack.top);
-    if (!ARS__TSAN || above > sizeof kept) return;
-    ars__san_ignore_begin();
-    memcpy(kept, stack.top, above);
-    ars__san_forget(low, (size_t)(end - low));
-    memcpy(stack.top, kept, above);
-    ars__san_ignore_end();
-}
-#endif
-
-/* Gives a new task a stack and its first frame. */
-static int prepare(ars__worker *w, ars__task *task)
-{
-    int rc = ars__stack_get(w->stacks, &task->stack);
-    if (rc < 0) return rc;
-#if ARS__SAN_FIBERS
-    forget_stack(task->stack);
-#endif
-    ars__stack_header *header = ars__stack_header_of(task->stack);
-    header->name = task->u.fresh.name;
-    header->owner = task;
-    uint32_t flags = task->ctx.flags & ~(uint32_t)ARS__NEW;
-    ars__ctx_init(&task->ctx, task->stack.top, ars__task_main, task);
-    task->ctx.flags = flags;
-#if ARS__SAN_FIBERS
-    task->fake_stack = NULL;
-#endif
-    return 0;
-}
-
-/*
- * Takes a new task out of the list and makes it ready to be switched to.
- * Without a stack it goes back; address space was made sure of when it was
- * started, so this happens to tasks from other threads only.
- */
-static ars__task *take_fresh(ars__worker *w, ars__list *node)
-{
-    ars__task *task = ARS__MEMBER(node, ars__task, siblings);
-    ars__list_remove(node);
-    if (ARS__LIKELY(prepare(w, task) == 0)) return task;
-    ars__list_append(&w->fresh, node);
-    w->starved = 1;
-    return NULL;
-}
-
-ars__task *ars__sched_successor(ars__worker *w)
-{
-    if (ARS__SAN_FIBERS || w->tick <= 1 || w->head != w->tail || ars__list_empty(&w->fresh))
-        return NULL;
-    ars__task *task = ARS__MEMBER(w->fresh.prev, ars__task, siblings);
-    if (task->ctx.flags != ARS__NEW) return NULL;
-    w->tick--;
-    w->budget = ARS__BUDGET;
-    w->current = task;
-    task->ctx.flags = 0;
-    ars__list_remove(&task->siblings);
-    return task;
-}
-
-/* ---- time, I/O and other threads ---- */
+/* ---- time ---- */
 
 /* The timer of a task whose wait ended long ago may still be armed: then there is nothing to do. */
 static void fire(ars__worker *w, ars__timer *timer)
 {
-    ars__task *task = ARS__MEMBER(timer, ars__task, u.parked.timer);
-    if (!task->wait || task->interrupted) return;
-    ars_time limit = task->u.parked.limit;
+    ars__task *task = ARS__MEMBER(timer, ars__task, timer);
+    if (!task->wait) return;
+    ars_time limit = ars__task_limit(task);
     if (limit == ARS_FOREVER) return;
     if (limit > w->now) {
         ars__wheel_add(&w->wheel, timer, limit);
         return;
     }
-    if (task->u.parked.deadline <= task->scope_limit) {
+    if (task->deadline <= task->scope_limit) {
         ars__task_interrupt(task, ARS_ETIMEDOUT);
     } else {
         ars__scope_fired(task);
@@ -227,85 +177,198 @@ static void run_timers(ars__worker *w)
     while ((timer = ars__wheel_take(&w->wheel, w->now)) != NULL) fire(w, timer);
 }
 
+/* ---- mail ---- */
+
+/*
+ * A task is in its worker's inbox at most once: whoever sets the first bit of
+ * its mail puts it there.  The worker takes the bits out again only after it
+ * has taken out the node; so a bit that is set later comes with a new push.
+ */
+void ars__task_mail(ars__task *task, uint32_t event)
+{
+    ars__worker *w = ars__task_home(task);
+    /* Release: pairs with the acquire in deliver(); what the sender wrote is seen there. */
+    if (ars_atomic_u32_or_acq_rel(&task->events, event) & ARS__MAIL) return;
+    ars__inbox_push(&w->inbox, &task->mail);
+    ars__sched_wake(w);
+}
+
+static void deliver(ars__worker *w, ars__task *task)
+{
+    uint32_t events = ars_atomic_u32_and_acq_rel(&task->events, ~(uint32_t)ARS__MAIL);
+    if (ARS__UNLIKELY(ars__task_home(task) != w)) { /* it has moved */
+        for (uint32_t bit = 1; bit < ARS__MAIL; bit <<= 1)
+            if (events & bit) ars__task_mail(task, bit);
+        return;
+    }
+    if (events & ARS__STARTED) {
+        push(w, task);
+        return;
+    }
+    if (events & ARS__WOKEN) {
+        if (events & ARS__ENDED) ars_atomic_u32_and_acq_rel(&task->events, ~(uint32_t)ARS__ENDED);
+        task->wait = NULL;
+        make_ready(w, task);
+    }
+    /* A task that does not wait finds out by itself, at its next wait. */
+    if ((events & ARS__CANCELLED) && task->wait && ars__task_cancelled(task))
+        ars__task_interrupt(task, ARS_ECANCELED);
+}
+
 void ars__sched_drain(ars__worker *w)
 {
-    /* A delivery may come here again: it then goes on with the same messages. */
+    /* A delivery may come here again: it then goes on with the same mail. */
     for (;;) {
         if (!w->undelivered) {
             if (ARS__LIKELY(ars__inbox_empty(&w->inbox))) return;
             w->undelivered = ars__inbox_take(&w->inbox);
             continue;
         }
-        ars__message *message = ARS__MEMBER(w->undelivered, ars__message, node);
-        w->undelivered = w->undelivered->next;
-        message->deliver(w, message);
+        ars__inbox_node *node = w->undelivered;
+        w->undelivered = node->next;
+        deliver(w, ARS__MEMBER(node, ars__task, mail));
     }
 }
 
+/* ---- sleeping ---- */
+
 /*
- * Park and wake, the only place where a worker and other threads race:
+ * A worker that sleeps, and those who have something for it:
  *
- *   worker:  sleeping = how (exchange, seq_cst)    sender:  push to the inbox (seq_cst)
- *            inbox empty?  (seq_cst)                        sleeping?  (seq_cst)
- *            then sleeps                                    then wakes
+ *   worker:  sleeping = how (exchange)          sender:  mail, or a new task for all (exchange)
+ *            asleep + 1 (read-modify-write)              sleeping?  asleep?
+ *            mail? new tasks? stop?
+ *            then sleeps                                 then wakes
  *
- * Each side writes before it reads what the other writes, in the one order of
- * sequentially consistent operations, so at least one of them sees the other:
- * no message stays in the inbox of a worker that sleeps.
+ * All of these are sequentially consistent, and each side writes before it
+ * reads what the other has written; so at least one of them sees the other,
+ * and nothing waits for a worker that sleeps.
  */
-void ars__sched_send(ars__worker *w, ars__message *message)
+static int has_reason_to_stay(ars__worker *w)
 {
-    ars__inbox_push(&w->inbox, &message->node);
-    if (ars_atomic_u32_load_seq_cst(&w->sleeping) == ARS__AWAKE) return;
-    switch (ars_atomic_u32_swap_seq_cst(&w->sleeping, ARS__AWAKE)) {
-    case ARS__ON_FUTEX: ars__os_futex_wake(&w->sleeping.ars__v, 1); break;
-    case ARS__IN_POLLER: w->poller->ops->wake(w->poller); break;
-    default: break; /* another sender has woken it */
-    }
+    ars_runtime *rt = w->rt;
+    return !ars__inbox_empty(&w->inbox) || ars_atomic_u32_load_seq_cst(&rt->stop) ||
+           (rt->n > 1 && ars__sched_anything(rt));
 }
 
 static void sleep_until(ars__worker *w, ars_time deadline)
 {
+    ars_runtime *rt = w->rt;
     uint32_t how = w->poller ? ARS__IN_POLLER : ARS__ON_FUTEX;
     ars_atomic_u32_swap_seq_cst(&w->sleeping, how);
-    if (ars__inbox_empty(&w->inbox)) {
+    if (rt->n > 1) ars_atomic_u32_add_seq_cst(&rt->asleep, 1);
+    if (!has_reason_to_stay(w)) {
         if (w->poller)
             w->poller->ops->turn(w->poller, deadline);
         else
             ars__os_futex_wait(&w->sleeping.ars__v, how, deadline);
     }
     ars_atomic_u32_store_relaxed(&w->sleeping, ARS__AWAKE);
+    if (rt->n > 1) ars_atomic_u32_add_seq_cst(&rt->asleep, (uint32_t)-1);
 }
 
 /* ---- picking ---- */
 
-/* Looks at everything that is not in the ready ring.  So nobody starves. */
+/* Looks at everything that is not in the ready ring, so that nobody starves. */
 static void look_around(ars__worker *w)
 {
-    w->tick = ARS__TICK;
+    w->tick = w->tuning.tick;
     ars__sched_drain(w);
     run_timers(w);
     if (w->poller) w->poller->ops->turn(w->poller, 0);
-    if (w->spill_first) unspill(w);
 }
 
-/* Sleeps until there may be something to run. */
-static void idle(ars__worker *w)
+static ars__task *ready_one(ars__worker *w)
 {
+    for (;;) {
+        if (ARS__UNLIKELY(w->spill_first)) unspill(w);
+        if (w->next) {
+            push(w, w->next); /* its budget is over */
+            w->next = NULL;
+        }
+        if (w->head == w->tail) return NULL;
+        ars__task *task = pop(w);
+        if (ARS__LIKELY(!(task->ctx.flags & ARS__NEW))) return task;
+        if (ars__sched_prepare(w, task) == 0) return task;
+        set_aside(w, task);
+    }
+}
+
+static ars__task *try_starved(ars__worker *w)
+{
+    ars__task *task = w->starved;
+    if (!task || ars__sched_prepare(w, task) < 0) return NULL;
+    w->starved = task->mail.next ? ARS__MEMBER(task->mail.next, ars__task, mail) : NULL;
+    return task;
+}
+
+/* Gives a new task its stack, or keeps it for later. */
+static ars__task *settle(ars__worker *w, ars__task *task)
+{
+    if (!task || !(task->ctx.flags & ARS__NEW)) {
+        if (task) __atomic_store_n(&task->worker, w, __ATOMIC_RELAXED); /* it has moved */
+        return task;
+    }
+    if (ARS__LIKELY(ars__sched_prepare(w, task) == 0)) return task;
+    set_aside(w, task);
+    return NULL;
+}
+
+/*
+ * Spins a while: work is often not far, and waking a sleeper is dear.  The
+ * worker's own mail costs nothing to look at; each look at the others' deques
+ * costs those a cache line, so these are rarer.
+ */
+static ars__task *search(ars__worker *w)
+{
+    enum { LOOKS = 150 };
+    ars_runtime *rt = w->rt;
+    ars__task *task = NULL;
+    ars_time until = 0;
+    ars_atomic_u32_add_seq_cst(&rt->searching, 1);
+    for (;;) {
+        task = settle(w, ars__sched_steal(w));
+        if (task) break;
+        if (!until) until = ars_time_add(ars__os_now(), w->tuning.spin);
+        int mail = 0;
+        for (int i = 0; i < LOOKS && !(mail = !ars__inbox_empty(&w->inbox)); i++)
+            ars_atomic_pause();
+        if (mail || ars_atomic_u32_load_relaxed(&rt->stop) || ars__os_now() >= until) break;
+    }
+    /* The last to stop searching with success leaves somebody searching, while there is work. */
+    uint32_t others = ars_atomic_u32_add_seq_cst(&rt->searching, (uint32_t)-1) - 1;
+    if (task && others == 0 && ars__sched_anything(rt)) ars__sched_wake_one(rt);
+    return task;
+}
+
+/* Nothing is at hand: work of others, or sleep. NULL: look again. */
+static ars__task *idle(ars__worker *w)
+{
+    ars__task *task;
     ars__sched_drain(w);
     run_timers(w);
-    if (w->head != w->tail || w->spill_first || (!w->starved && !ars__list_empty(&w->fresh)))
-        return;
+    if (w->head != w->tail || w->next || w->spill_first) return NULL;
+    if ((task = try_starved(w)) != NULL) return task;
+    if (ARS__UNLIKELY(ars_atomic_u32_load_relaxed(&w->rt->stop))) return &w->base;
+    if (w->rt->n > 1) {
+        if (w->poller) w->poller->ops->turn(w->poller, 0);
+        if (w->head != w->tail) return NULL;
+        if ((task = search(w)) != NULL) return task;
+        if (!ars__inbox_empty(&w->inbox)) return NULL;
+    } else if ((task = settle(w, ars__sched_steal(w))) != NULL) {
+        return task;
+    }
     ars_time deadline = ars__wheel_next(&w->wheel);
     if (w->starved) {
-        ars_time nap = ars_time_add(w->now, STARVED_NAP);
+        enum { NAP = 10 * 1000 * 1000 }; /* ns between attempts to find a stack */
+        ars_time nap = ars_time_add(w->now, NAP);
         if (nap < deadline) deadline = nap;
-        w->starved = 0;
     }
     sleep_until(w, deadline);
-    w->tick = ARS__TICK;
+    w->tick = w->tuning.tick;
     ars__sched_drain(w);
     run_timers(w);
+    return NULL;
 }
 
 static ARS__NOINLINE ars__task *pick_slow(ars__worker *w)
@@ -313,35 +376,39 @@ static ARS__NOINLINE ars__task *pick_slow(ars__worker *w)
     ars__task *task;
     if (w->tick == 0) {
         look_around(w);
+        if (ARS__UNLIKELY(ars_atomic_u32_load_relaxed(&w->rt->stop) & ARS__STOP_NOW))
+            return &w->base;
         /* The newest run first; the oldest get one turn in each round. */
-        if (w->head != w->tail && !ars__list_empty(&w->fresh) &&
-            (task = take_fresh(w, w->fresh.next)) != NULL)
-            return task;
+        if (w->head != w->tail && (task = settle(w, ars__sched_oldest(w))) != NULL) goto found;
     }
     for (;;) {
-        if (ARS__UNLIKELY(w->spill_first)) unspill(w);
-        if (w->head != w->tail) {
-            task = pop(w);
-            if (ARS__LIKELY(!(task->ctx.flags & ARS__NEW))) return task;
-            if (prepare(w, task) == 0) return task;
-            ars__list_append(&w->fresh, &task->siblings);
-            w->starved = 1;
-            continue;
-        }
-        if (!w->starved && !ars__list_empty(&w->fresh)) {
-            if ((task = take_fresh(w, w->fresh.prev)) != NULL) return task;
-            continue;
-        }
-        idle(w);
+        if ((task = ready_one(w)) != NULL) break;
+        if ((task = settle(w, ars__sched_own(w))) != NULL) break;
+        if ((task = idle(w)) != NULL) break;
     }
+found:
+    w->budget = ARS__BUDGET;
+    return task;
 }
 
+/*
+ * The next task, ready to be switched to.  The task that the running one has
+ * woken comes first, but on what is left of its budget: two that wake each
+ * other do not keep the rest waiting.
+ */
 static inline ars__task *pick(ars__worker *w)
 {
-    if (ARS__LIKELY(--w->tick != 0) && w->head != w->tail &&
-        ARS__LIKELY(!(w->ready[w->head & w->mask]->ctx.flags & ARS__NEW)))
-        return pop(w);
-    return pick_slow(w);
+    ars__task *task = w->next;
+    if (ARS__UNLIKELY(--w->tick == 0)) return pick_slow(w);
+    if (task) {
+        if (ARS__UNLIKELY(--w->budget <= 0)) return pick_slow(w);
+        w->next = NULL;
+        return task;
+    }
+    if (w->head == w->tail || ARS__UNLIKELY(w->ready[w->head & w->mask]->ctx.flags & ARS__NEW))
+        return pick_slow(w);
+    w->budget = ARS__BUDGET;
+    return pop(w);
 }
 
 /* ---- switching ---- */
@@ -349,20 +416,23 @@ static inline ars__task *pick(ars__worker *w)
 #if ARS__SAN_FIBERS
 static void announce(ars__worker *w, ars__task *from, ars__task *to)
 {
-    const void *bottom = to->stack.low;
-    size_t size = (size_t)(to->stack.top - to->stack.low);
-    if (to == &w->root) {
-        bottom = w->thread_bottom;
-        size = w->thread_size;
+    const void *bottom = w->thread_bottom;
+    size_t size = w->thread_size;
+    if (to != &w->base) {
+        ars__stack stack = ars__stack_at(ars__task_stack_top(to));
+        bottom = stack.low;
+        size = (size_t)(stack.top - stack.low);
     }
     ars__san_switch_start(from ? &from->fake_stack : NULL, bottom, size);
-    ars__san_fiber_switch(to->fiber, w->runtime->config.race_strict ? ARS__SAN_NO_SYNC : 0);
+    ars__san_fiber_switch(to->fiber,
+                          w->rt->n > 1 || w->rt->config.race_strict ? ARS__SAN_NO_SYNC : 0);
 }
 #endif
 
 static ARS__NOINLINE int switch_slow(ars__worker *w, ars__task *me, ars__task *next)
 {
     (void)w;
+    if (ARS__UNLIKELY(next->ctx.flags & ARS__SELECTS)) ars__select_clean(next);
 #if ARS__SAN_FIBERS
     if (me == next) return me->ctx.result;
     announce(w, me, next);
@@ -387,24 +457,30 @@ static ARS__NOINLINE int switch_slow(ars__worker *w, ars__task *me, ars__task *n
 static inline int switch_to(ars__worker *w, ars__task *me, ars__task *next)
 {
     w->current = next;
-    w->budget = ARS__BUDGET;
     w->switches++;
-    if (ARS__SAN_FIBERS || ARS__UNLIKELY(me->ctx.flags)) return switch_slow(w, me, next);
+    if (ARS__SAN_FIBERS ||
+        ARS__UNLIKELY((me->ctx.flags | next->ctx.flags) & ~(uint32_t)ARS__COPIED))
+        return switch_slow(w, me, next);
     return ars__ctx_switch(&me->ctx, &next->ctx);
 }
 
-_Noreturn void ars__sched_leave(ars__worker *w, ars__task *self, ars__stack stack)
+static ARS__NOINLINE int switch_picked(ars__worker *w, ars__task *me)
+{
+    return switch_to(w, me, pick_slow(w));
+}
+
+_Noreturn void ars__sched_leave(ars__worker *w, ars__task *self, char *stack_top)
 {
 #if ARS__SAN_FIBERS
     void *fiber = self->fiber;
 #endif
     ars__slab_cache_put(&w->tasks, self);
     ars__task *next = pick(w);
+    if (ARS__UNLIKELY(next->ctx.flags & ARS__SELECTS)) ars__select_clean(next);
     w->current = next;
-    w->budget = ARS__BUDGET;
     w->switches++;
     /* Nobody else takes from the pool before this thread has left the stack. */
-    ars__stack_put(w->stacks, stack);
+    ars__stack_put(w->stacks, ars__stack_at(stack_top));
 #if ARS__SAN_FIBERS
     announce(w, NULL, next);
     ars__san_fiber_destroy(fiber);
@@ -412,13 +488,25 @@ _Noreturn void ars__sched_leave(ars__worker *w, ars__task *self, ars__stack stac
     ars__ctx_jump(&next->ctx);
 }
 
-/* Everybody runs before the yielder does again, so new tasks queue up too. */
+void ars__sched_loop(ars__worker *w)
+{
+    while (!ars_atomic_u32_load_acquire(&w->rt->stop)) {
+        w->tick = 1;
+        switch_to(w, &w->base, pick(w));
+    }
+}
+
+/* Everybody runs before the yielder does again: a new task takes a place in the ring before it. */
 static ARS__NOINLINE int yield_slow(ars__worker *w, ars__task *self)
 {
-    while (!ars__list_empty(&w->fresh) && !w->starved) {
-        ars__list *oldest = w->fresh.next;
-        ars__list_remove(oldest);
-        push(w, ARS__MEMBER(oldest, ars__task, siblings));
+    if (w->next) {
+        push(w, w->next);
+        w->next = NULL;
+    }
+    ars__task *task;
+    while ((task = ars__sched_oldest(w)) != NULL) {
+        push(w, task);
+        if (w->rt->n > 1) break; /* the others may be taken by other workers */
     }
     push(w, self);
     return switch_to(w, self, pick(w));
@@ -429,13 +517,14 @@ int ars__sched_yield(ars__worker *w, ars__task *self)
     self->ctx.result = 0;
     /* The fast path makes no call but the switch, so that it keeps nothing on the stack. */
     uint32_t ready = w->tail - w->head;
-    if (ARS__UNLIKELY(ready == 0 || ready > w->mask || w->tick <= 1 || w->fresh.next != &w->fresh ||
-                      w->spill_first))
+    if (ARS__UNLIKELY(ready == 0 || ready > w->mask || w->tick <= 1 || w->next || w->spill_first ||
+                      ars_deque_size(&w->deque) > 0))
         return yield_slow(w, self);
     ars__task *next = w->ready[w->head & w->mask];
     if (ARS__UNLIKELY((next->ctx.flags & ARS__NEW) | self->ctx.flags)) return yield_slow(w, self);
     w->ready[w->tail++ & w->mask] = self;
     w->tick--;
+    w->budget = ARS__BUDGET;
     return switch_to(w, self, pop(w));
 }
 
@@ -477,19 +566,19 @@ static ARS__NOINLINE int enter_slow(ars__task *self, const void *frame)
 int ars__wait_enter_at(ars__task *self, ars_time deadline, const void *frame)
 {
     ars__worker *w = self->worker;
+    if (ARS__UNLIKELY(!w)) return 0; /* a thread */
     ARS__ASSERT(w->current == self);
     if (ARS__UNLIKELY(--w->budget < 0)) spend_budget(w, self);
     if (deadline == 0) return 0;
     if (ARS__LIKELY(!self->outermost && self->scope_limit == ARS_FOREVER &&
-                    self->group->reason == 0))
+                    ars_atomic_u32_load_relaxed(&self->group->reason) == 0))
         return 0;
     return enter_slow(self, frame);
 }
 
-static ARS__NOINLINE void arm(ars__worker *w, ars__task *self)
+static void arm(ars__worker *w, ars__task *self, ars_time limit)
 {
-    ars_time limit = self->u.parked.limit;
-    ars__timer *timer = &self->u.parked.timer;
+    ars__timer *timer = &self->timer;
     if (limit <= w->now) {
         ars__wheel_remove(&w->wheel, timer);
         fire(w, timer);
@@ -505,41 +594,86 @@ static ARS__NOINLINE void arm(ars__worker *w, ars__task *self)
 
 static ARS__NOINLINE int park_slow(ars__worker *w, ars__task *self)
 {
-    if (ARS__UNLIKELY(!ars__list_linked(&self->siblings)))
-        ars__list_append(&self->group->tasks, &self->siblings);
-    if (self->u.parked.limit != ARS_FOREVER) arm(w, self);
+    if (ARS__UNLIKELY(!self->linked)) ars__group_link_task(self->group, self);
+    ars_time limit = ars__task_limit(self);
+    if (limit != ARS_FOREVER) arm(w, self, limit);
     return switch_to(w, self, pick(w));
 }
+
+static ARS__NOINLINE int park_thread(ars__task *self);
 
 int ars__park_at(ars__task *self, const ars__wait_class *wait, void *object, ars_time deadline,
                  const void *place)
 {
     ars__worker *w = self->worker;
-    ARS__ASSERT(w->current == self && !self->wait);
     self->wait = wait;
     self->object = object;
     self->interrupted = 0;
-    self->u.parked.deadline = deadline;
-    self->u.parked.place = place;
-    self->u.parked.since = w->now;
-    ars_time limit = deadline < self->scope_limit ? deadline : self->scope_limit;
-    self->u.parked.limit = limit;
+    self->deadline = deadline;
+    if (ARS__UNLIKELY(!w)) return park_thread(self);
+    ARS__ASSERT(w->current == self);
+    self->place = place;
+    self->since = w->now;
     /* As in yield: one call, and that in tail position. */
-    if (ARS__UNLIKELY(limit != ARS_FOREVER || !ars__list_linked(&self->siblings) ||
-                      w->head == w->tail || w->tick <= 1 || self->ctx.flags))
+    if (ARS__UNLIKELY(deadline != ARS_FOREVER || self->scope_limit != ARS_FOREVER ||
+                      !self->linked || w->tick <= 1))
         return park_slow(w, self);
-    ars__task *next = w->ready[w->head & w->mask];
-    if (ARS__UNLIKELY(next->ctx.flags & ARS__NEW)) return park_slow(w, self);
+    ars__task *next = w->next;
+    if (next) {
+        if (ARS__UNLIKELY(w->budget <= 1)) return switch_picked(w, self);
+        w->budget--;
+        w->next = NULL;
+        w->tick--;
+        return switch_to(w, self, next);
+    }
+    if (w->head == w->tail || ARS__UNLIKELY(w->ready[w->head & w->mask]->ctx.flags & ARS__NEW))
+        return switch_picked(w, self);
     w->tick--;
+    w->budget = ARS__BUDGET;
     return switch_to(w, self, pop(w));
 }
 
 void ars__ready(ars__task *task, int32_t result)
 {
-    ARS__ASSERT(task->wait && task->worker == ars__worker_here());
-    task->wait = NULL;
+    ars__worker *w = task->worker;
     task->ctx.result = result;
-    push(task->worker, task);
+    if (ARS__UNLIKELY(!w)) { /* a thread that has interrupted itself */
+        ars_atomic_u32_or_acq_rel(&task->events, ARS__WOKEN);
+        return;
+    }
+    ARS__ASSERT(task->wait && w == ars__worker_here());
+    task->wait = NULL;
+    make_ready(w, task);
+}
+
+static ARS__NOINLINE void wake_elsewhere(ars__task *task)
+{
+    if (task->worker) {
+        ars__task_mail(task, ARS__WOKEN);
+        return;
+    }
+    /* The thread may be gone once the bit is set: then only the word's address is used. */
+    uint32_t *word = &task->events.ars__v;
+    ars_atomic_u32_or_acq_rel(&task->events, ARS__WOKEN);
+    ars__os_futex_wake(word, 1);
+}
+
+void ars__wake(ars__task *task, int32_t result, enum ars__how how)
+{
+    ars__worker *w = ars__worker_here();
+    task->ctx.result = result;
+    if (ARS__UNLIKELY(!w || task->worker != w)) {
+        wake_elsewhere(task);
+        return;
+    }
+    task->wait = NULL;
+    if (how == ARS__WAKE_TAIL || ARS__UNLIKELY(task->ctx.flags & ARS__MIGRATES)) {
+        make_ready(w, task);
+        return;
+    }
+    ars__task *before = w->next;
+    w->next = task;
+    if (before) push(w, before);
 }
 
 void ars__ready_prefetch(const ars__task *task)
@@ -554,9 +688,64 @@ void ars__task_interrupt(ars__task *task, int why)
     ARS__ASSERT(task->wait);
     if (task->interrupted) return;
     task->interrupted = 1;
-    task->u.parked.limit = ARS_FOREVER;
     task->wait->interrupt(task, why);
 }
+
+void ars__task_selects(ars__task *task)
+{
+    task->ctx.flags |= ARS__SELECTS;
+}
+
+int ars__task_claim(ars__task *task)
+{
+    return !(ars_atomic_u32_or_acq_rel(&task->events, ARS__CLAIMED) & ARS__CLAIMED);
+}
+
+void ars__task_unclaim(ars__task *task)
+{
+    ars_atomic_u32_and_acq_rel(&task->events, ~(uint32_t)ARS__CLAIMED);
+}
+
+ars__node *ars__task_node(ars__task *task, void *value)
+{
+    task->node.who = (uintptr_t)task;
+    task->node.value = value;
+    return &task->node;
+}
+
+/* ---- plain threads ---- */
+
+ARS__STATIC_ASSERT(sizeof(ars__thread) >= sizeof(ars__task));
+
+ars__task *ars__thread_begin(ars__thread *room)
+{
+    ars__task *task = (ars__task *)(void *)room;
+    memset(task, 0, sizeof *task);
+    task->scope_limit = ARS_FOREVER;
+    return task;
+}
+
+void ars__thread_end(ars__thread *room)
+{
+    (void)room;
+}
+
+static ARS__NOINLINE int park_thread(ars__task *self)
+{
+    for (;;) {
+        uint32_t events = ars_atomic_u32_load_acquire(&self->events);
+        if (events & ARS__WOKEN) break;
+        ars_time limit = self->interrupted ? ARS_FOREVER : self->deadline;
+        int rc = ars__os_futex_wait(&self->events.ars__v, events, limit);
+        if (rc == ARS_ETIMEDOUT && !self->interrupted) ars__task_interrupt(self, ARS_ETIMEDOUT);
+    }
+    ars_atomic_u32_and_acq_rel(&self->events, ~(uint32_t)(ARS__WOKEN | ARS__ENDED));
+    self->wait = NULL;
+    if (self->ctx.flags & ARS__SELECTS) ars__select_clean(self);
+    return self->ctx.result;
+}
+
+/* ---- for the I/O layer ---- */
 
 ars__poller *ars__worker_poller(const ars__worker *worker)
 {
@@ -571,10 +760,10 @@ void ars__worker_set_poller(ars__worker *worker, ars__poller *poller)
 
 const ars_alloc *ars__worker_alloc(const ars__worker *worker)
 {
-    return worker->runtime->alloc;
+    return worker->rt->alloc;
 }
 
 unsigned ars__worker_backend(const ars__worker *worker)
 {
-    return worker->runtime->config.backend;
+    return worker->rt->config.backend;
 }

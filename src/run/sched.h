@@ -3,17 +3,25 @@
 #define ARS_RUN_SCHED_H
 
 /*
- * The scheduler's own view of tasks, workers and groups.  Private to run/;
- * layers above see park.h only.
+ * The scheduler's own view of tasks, workers, groups and the runtime.  Private
+ * to run/; layers above see park.h only.
  *
- * Everything here belongs to one worker thread, except where a field says
- * otherwise: other threads reach a worker through its inbox alone.
+ * A task is new (in a worker's deque, in the runtime's queue, or in a worker's
+ * mail if it is pinned), ready (in a worker's ring), running, or parked ('wait'
+ * is set).  A new task may be taken by any worker; once it has run, it stays
+ * with its worker (ARS_TASK_MIGRATES lifts that), and only that worker touches
+ * its parked state.  Others reach it by mail: they set a bit in its events and
+ * put it in its worker's inbox.
  *
- * A task is new (in worker->fresh, without a stack), ready (in worker->ready),
- * running (worker->current) or parked ('wait' is set).  A switch goes directly
- * from the task that parks to the next one; there is no scheduler task.
+ * A switch goes directly from the task that parks to the next one; there is no
+ * scheduler task.
+ *
+ * Order of locks: an object's (channel, mutex ...) and a group's are never held
+ * together, but for the interrupt of a group's wait; a group's before that of
+ * a group below it.  No lock is held over a switch.
  */
 
+#include <arsenal/deque.h>
 #include <arsenal/run.h>
 #include <arsenal/scope.h>
 
@@ -25,64 +33,84 @@
 #include "data/wheel.h"
 #include "mem/slab.h"
 #include "run/park.h"
+#include "run/waitq.h"
 #include "sync/inbox.h"
+#include "sync/spin.h"
 
 typedef struct ars__group ars__group;
 typedef struct ars__scope ars__scope;
-typedef struct ars__message ars__message;
 
 /* ---- tasks ---- */
 
-/* ctx.flags: a switch that involves a task with any of these takes the slow path. */
+/* ctx.flags: a switch away from a task with any of these takes the slow path. */
 enum {
-    ARS__NEW = 1u << 0,   /* has no stack yet */
-    ARS__FPENV = 1u << 1, /* ARS_TASK_FPENV */
-    ARS__CXX = 1u << 2,   /* ARS_TASK_CXX */
-    ARS__LENT = 1u << 3   /* runs on the stack of the thread that called ars_run() */
+    ARS__NEW = 1u << 0,      /* has no stack yet */
+    ARS__FPENV = 1u << 1,    /* ARS_TASK_FPENV */
+    ARS__CXX = 1u << 2,      /* ARS_TASK_CXX */
+    ARS__MIGRATES = 1u << 3, /* ARS_TASK_MIGRATES */
+    ARS__SELECTS = 1u << 4,  /* woken from a select: ars__select_clean() before it runs */
+    ARS__COPIED = 1u << 5    /* new: its argument lies in 'args' */
 };
 
-struct ars__message {
-    ars__inbox_node node;
-    void (*deliver)(ars__worker *worker, ars__message *message);
+/* task->events; the first three are mail. */
+enum {
+    ARS__STARTED = 1u << 0,   /* a new task for this worker */
+    ARS__WOKEN = 1u << 1,     /* a parked task is ready, or a thread may go on */
+    ARS__CANCELLED = 1u << 2, /* look whether the group is cancelled */
+    ARS__MAIL = 7u,
+    ARS__CLAIMED = 1u << 3, /* a select has been decided */
+    ARS__ENDED = 1u << 4,   /* the group that it waits for has ended */
+    ARS__TELLING = 1u << 5  /* its worker is cancelling that group */
 };
+
+enum { ARS__ARGS_MAX = 128 };
 
 /* At most 256 bytes beside the stack. */
 struct ars__task {
     ars__ctx ctx; /* all that a switch touches */
 
-    const ars__wait_class *wait; /* what it waits for; NULL: not parked */
-    void *object;
-    ars__worker *worker;
-    ars__group *group;     /* never NULL */
-    ars_time scope_limit;  /* the deadline that scopes put on every wait */
-    ars__scope *outermost; /* scopes in force */
-    ars__scope *innermost;
-    uint32_t shields;     /* how many of them are shields */
-    uint32_t interrupted; /* the wait's interrupt() has been called */
+    /* Fields of a new task, and what they are afterwards. */
+    union {
+        ars_fn *fn;
+        const ars__wait_class *wait; /* what it waits for; NULL: not parked */
+    };
+    union {
+        void *arg;
+        void *object; /* what it was parked with */
+    };
+    ars__worker
+        *worker; /* whose it is; of a new task: NULL, or whom it is pinned to; of a thread: NULL */
+    ars__group *group; /* never NULL, but of a thread */
+    union {
+        int *result;
+        ars_time scope_limit; /* the deadline that scopes put on every wait */
+    };
+    union {
+        const char *name;
+        ars__scope *outermost; /* scopes in force */
+    };
+    ars__inbox_node mail; /* also links new tasks in queues */
+    ars_atomic_u32 events;
+    uint16_t shields;    /* how many of the scopes are shields */
+    uint8_t interrupted; /* the wait's interrupt() has been called */
+    uint8_t linked;      /* in group->tasks */
 
     union {
-        struct {                 /* until it runs */
-            ars__message posted; /* on its way from another thread */
-            ars_fn *fn;
-            void *arg;
-            const char *name;
-            int *result;
-        } fresh;
-        struct {               /* since then */
-            ars_time deadline; /* the wait's own */
-            ars_time
-                limit; /* when there is work for the timer: the earlier of that and 'scope_limit' */
-            const void *place; /* the return address of the call that parked */
+        unsigned char args[ARS__ARGS_MAX]; /* until it runs */
+        struct {                           /* since then */
+            ars_time deadline;             /* the wait's own */
+            const void *place;             /* the return address of the call that parked */
             ars_time since;
             ars__timer
                 timer; /* stays armed after a wait: most deadlines are far away and move further */
-        } parked;
-    } u;
-    ars__list siblings; /* in worker->fresh; in group->tasks from the first park on */
-    ars__list groups;   /* groups it has initialised and not waited for */
-    ars__stack stack;
-    struct ars__task *next;        /* in the spill */
-    struct ars__task_extra *extra; /* what ARS__FPENV and ARS__CXX keep */
+            ars__node node;     /* of a plain wait; its 'next' links the spill */
+            ars__list siblings; /* in group->tasks, from the first park on */
+            ars__scope *innermost;
+            ars__group *groups; /* initialised by it and not waited for */
+            char *stack_top;
+            struct ars__task_extra *extra; /* what ARS__FPENV and ARS__CXX keep */
+        };
+    };
 #if ARS__ASAN || ARS__TSAN
     void *fake_stack; /* AddressSanitizer's, while switched out */
     void *fiber;      /* ThreadSanitizer's record of it */
@@ -99,35 +127,64 @@ typedef struct ars__task_extra {
 #define ARS__SAN_FIBERS 0
 #endif
 
+/* When a parked task's timer has work to do. */
+static inline ars_time ars__task_limit(const ars__task *task)
+{
+    if (task->interrupted) return ARS_FOREVER;
+    return task->deadline < task->scope_limit ? task->deadline : task->scope_limit;
+}
+
+/* Whose it is, asked by another thread: a task that migrates may be moving. */
+static inline ars__worker *ars__task_home(const ars__task *task)
+{
+    return __atomic_load_n(&task->worker, __ATOMIC_RELAXED);
+}
+
+/* Of a task that has a stack. */
+static inline char *ars__task_stack_top(const ars__task *task)
+{
+    return task->ctx.flags & ARS__COPIED ? task->arg : task->stack_top;
+}
+
 /* ---- groups ---- */
 
-struct ars__thread_wait;
-
 struct ars__group {
-    ars__worker *worker;
+    ars_runtime *rt;
     uint64_t serial;  /* tells a stale handle from a live one; readable when freed; 0: not in use */
     ars__task *owner; /* the task that initialised it; NULL: a thread did */
-    uint64_t living;  /* children that have not ended */
-    uint32_t policy;
-    int32_t cause; /* decides the result, if 'caused' */
-    uint32_t caused;
-    int32_t first_error; /* of a child; < 0 */
-    int32_t reason;      /* < 0: cancelled, and why */
-    uint32_t linked;     /* known to the worker */
+    /*
+     * Children that have not ended, plus a bias while nobody waits: so that
+     * the owner may count the children that it starts apart, without atomics.
+     */
+    ars_atomic_i64 pending;
+    int64_t spawned;            /* by the owner, not yet in 'pending' */
+    ars_atomic_u64 cause;       /* decides the result: 0, or ARS__CAUSED | (uint32_t)result */
+    ars_atomic_u32 first_error; /* of a child: 0, or (uint32_t)error */
+    ars_atomic_u32 reason;      /* cancelled: 0, or (uint32_t)why */
+    uint8_t policy;
+    uint8_t uncounted;    /* nobody ever waits for it */
+    uint8_t watched;      /* the owner has taken the bias away for a select */
+    ars_atomic_u32 ended; /* of a watched group: the last child is done with the record */
     ars__task *waiter;
-    struct ars__thread_wait *thread_waiter;
-    ars_time limit; /* the scope deadline that children inherit */
+    ars_group *handle; /* of the one who waits: zeroed when it is over */
+    ars_time limit;    /* the scope deadline that children inherit */
     ars__group *parent;
-    ars__list children; /* groups below */
-    ars__list link;     /* in parent->children */
-    ars__list tasks;    /* children that have parked */
-    ars__list owned;    /* in owner->groups */
-    ars__list all;      /* in runtime->groups */
-    /* A cancel on its way from another thread. */
-    ars__message remote;
-    ars_atomic_u32 remote_busy;
-    int32_t remote_reason;
+    ars__group *next_owned, *previous_owned; /* of the owner's groups */
+    ars__spin lock;      /* guards the three lists of it, and 'link' of its children */
+    ars__list children;  /* groups below */
+    ars__list link;      /* in parent->children */
+    ars__list tasks;     /* children that have parked */
+    ars__waitq watchers; /* selects that wait for its end */
 };
+
+enum { ARS__BIAS_BITS = 40 };
+#define ARS__BIAS   ((int64_t)1 << ARS__BIAS_BITS)
+#define ARS__CAUSED ((uint64_t)1 << 32)
+
+static inline int ars__group_reason(const ars__group *group)
+{
+    return (int32_t)ars_atomic_u32_load_acquire(&group->reason);
+}
 
 /* ---- workers and the runtime ---- */
 
@@ -136,60 +193,86 @@ enum { ARS__AWAKE = 0, ARS__ON_FUTEX = 1, ARS__IN_POLLER = 2 };
 
 enum {
     ARS__BUDGET = 128, /* waits, satisfied or not, in one slice */
-    ARS__TICK = 61 /* switches between two looks at timers, I/O, inbox and the oldest new task */
+    ARS__DEQUE = 4096, /* new tasks that a worker keeps for itself and thieves */
+    ARS__WORKERS_MAX = 256
 };
+
+/* What a strategy decides; docs/strategies.md has the table. */
+typedef struct ars__tuning {
+    uint32_t tick; /* switches between two looks at timers, I/O, mail and the oldest new task */
+    uint32_t spin; /* ns that an idle worker looks for work before it sleeps */
+    uint32_t stacks_kept; /* free stacks of a worker that keep their pages */
+} ars__tuning;
 
 struct ars__worker {
     ars__task *current;
     int32_t budget;
     uint32_t tick;
+    ars__task *next; /* woken by the running task; runs next, on the rest of its budget */
 
     /* Ready tasks: a ring that grows; 'spill' takes what a full ring that cannot grow does not. */
     ars__task **ready;
     uint32_t head, tail, mask;
     ars__task *spill_first, *spill_last;
+    ars__task *starved; /* new tasks that found no stack, by 'mail' */
 
-    /* New tasks: the newest runs first, and now and then the oldest. */
-    ars__list fresh;
-    uint32_t starved; /* a new task found no stack */
-
+    ars_runtime *rt;
     ars_time now; /* the clock, read when the worker looks at its timers */
     ars__poller *poller;
-    ars_runtime *runtime;
-    uint64_t living; /* tasks, without the root task */
-    uint64_t room;   /* stacks that the pool has address space for */
-    uint64_t started, switches;
-    ars__task *drainer; /* waits for 'living' to become 0 */
+    uint64_t born, started, died, switches; /* tasks; 'died' here, wherever they were born */
+    uint64_t room;                          /* stacks that the pool has address space for */
+    uint64_t random;
+    ars__tuning tuning;
+    uint32_t id;
+    ars_atomic_ptr *slots; /* of the deque */
     ars__stack_pool *stacks;
     ars__slab_cache tasks;
     ars__slab_cache groups;
+    ars__inbox_node *undelivered; /* taken from the inbox, not looked at */
     ars__wheel wheel;
-    ars__task root;
+    ars__task base; /* the thread itself: the root task, or what a worker's thread comes back to */
+    const char *base_top; /* the frame below which base's stack lies */
+    uintptr_t thread;
+    void *signal_stack;
 #if ARS__SAN_FIBERS
-    const void *thread_bottom; /* the root task's stack, for AddressSanitizer */
+    const void *thread_bottom; /* the base's stack, for AddressSanitizer */
     size_t thread_size;
 #endif
 
-    ars__inbox_node *undelivered; /* taken from the inbox, not looked at */
-
-    /* Touched by other threads. */
-    ars__inbox inbox;
+    /* Touched by other threads, each line for itself. */
+    ARS__ALIGNED(64) ars__inbox inbox;
     ars_atomic_u32 sleeping;
+    ARS__ALIGNED(64) ars_deque deque;
 };
 
 struct ars_runtime {
     ars_config config;
     const ars_alloc *alloc;
     ars_time grace;
+    uint32_t n;       /* workers */
+    uint32_t threads; /* of them, those that run; the first is the one that called ars_run() */
+    ars__worker **workers;
     ars__slab task_slab;
     ars__slab group_slab;
-    ars__list groups; /* all that live */
-    ars_atomic_u64 serial;
     ars__group *root_group;        /* of tasks without a group */
     ars__group *main_group;        /* of the root task */
+    ars__group *apart;             /* above groups that stand outside of any tree */
     struct ars_runtime *abandoned; /* the next of those left behind */
-    ars__worker worker;
+
+    ARS__ALIGNED(64) ars_atomic_u32 searching; /* workers that look for work elsewhere */
+    ars_atomic_u32 asleep;                     /* workers that sleep or are about to */
+    ars_atomic_u32 stop;                       /* ARS__STOP_... */
+    ars_atomic_u64 serial;                     /* of groups */
+    ars_atomic_u64 born_outside;               /* tasks, by threads */
+    ars_atomic_ptr drainer;                    /* the root task, while it waits for all to end */
+
+    /* New tasks of full deques and of threads. */
+    ARS__ALIGNED(64) ars__spin queue_lock;
+    ars_atomic_u32 queued;
+    ars__task *queue_first, *queue_last;
 };
+
+enum { ARS__STOP_IDLE = 1, ARS__STOP_NOW = 2 };
 
 /* ---- who am I ---- */
 
@@ -204,43 +287,71 @@ static inline ars__worker *ars__worker_here(void)
 /* Anywhere. */
 ars__worker *ars__worker_self(void);
 
-/* ---- sched.c ---- */
+/* ---- sched.c: ready tasks, parking, waking ---- */
 
 int ars__sched_init(ars__worker *worker);
 void ars__sched_deinit(ars__worker *worker);
-/* Counts a new task and makes it runnable. */
-void ars__sched_start(ars__worker *worker, ars__task *task);
-/* A new task that may run on the stack that has just become free, or NULL. */
-ars__task *ars__sched_successor(ars__worker *worker);
-/* The running task is over: gives back its stack and goes on elsewhere. */
-_Noreturn void ars__sched_leave(ars__worker *worker, ars__task *self, ars__stack stack);
 int ars__sched_yield(ars__worker *worker, ars__task *self);
+/* The running task is over: gives back its stack and goes on elsewhere. */
+_Noreturn void ars__sched_leave(ars__worker *worker, ars__task *self, char *stack_top);
+/* Runs tasks until the runtime stops; by the thread of a worker other than the first. */
+void ars__sched_loop(ars__worker *worker);
 /* Calls the interrupt of a parked task, unless that has happened. */
 void ars__task_interrupt(ars__task *task, int why);
-/* From any thread: delivers the message on the worker, and wakes it. */
-void ars__sched_send(ars__worker *worker, ars__message *message);
-/* Delivers what has come. */
+/* Tells a task's worker that 'event' concerns the task. */
+void ars__task_mail(ars__task *task, uint32_t event);
+/* Looks at the mail. */
 void ars__sched_drain(ars__worker *worker);
+/* A ready task takes its place behind the others. */
+void ars__sched_push(ars__worker *worker, ars__task *task);
+
+/* ---- steal.c: new tasks, and workers that look for them ---- */
+
+/* Makes a new task runnable; from a worker of its runtime, or (NULL) from any thread. */
+void ars__sched_start(ars__worker *worker, ars_runtime *rt, ars__task *task);
+/* Makes a task that any worker may run known to all; from its worker. */
+void ars__sched_offer(ars__worker *worker, ars__task *task);
+/* Gives a new task a stack and its first frame; 0 or ARS_ENOMEM. */
+int ars__sched_prepare(ars__worker *worker, ars__task *task);
+/* The newest of the worker's own new tasks, or NULL. */
+ars__task *ars__sched_own(ars__worker *worker);
+/* The oldest of its own, or one of the runtime's queue, or NULL. */
+ars__task *ars__sched_oldest(ars__worker *worker);
+/* One of another worker's or of the queue, or NULL. */
+ars__task *ars__sched_steal(ars__worker *worker);
+/* Whether anybody has new tasks to take. */
+int ars__sched_anything(const ars_runtime *rt);
+/* A new task that may run on the stack that has just become free, or NULL. */
+ars__task *ars__sched_successor(ars__worker *worker);
+/* Wakes one sleeper. */
+void ars__sched_wake_one(ars_runtime *rt);
+/* Wakes this worker, if it sleeps. */
+void ars__sched_wake(ars__worker *worker);
 
 /* ---- task.c ---- */
 
-/* A new task of 'group' that has not started; NULL when there is no memory.  From the worker, or (worker NULL) from any thread. */
+/* A new task of 'group' that has not started; NULL when there is no memory.  From a worker, or (NULL) from any thread. */
 ars__task *ars__task_new(ars__worker *worker, ars_runtime *rt, ars__group *group, ars_fn *fn,
                          void *arg, const ars_task_opt *opt);
 void ars__task_main(void *task);
 /* ars_group_go() with the group's record. */
-int ars__task_go(ars__group *group, ars_fn *fn, void *arg, const ars_task_opt *opt);
-/* The name a started task was given, or NULL. */
+int ars__task_go(ars__group *group, ars_fn *fn, void *arg, const void *args, size_t size,
+                 const ars_task_opt *opt);
+/* Whether no task but the root task lives. */
+int ars__all_ended(ars_runtime *rt);
+/* The name that a task was given, or NULL. */
 const char *ars__task_name(const ars__task *task);
 
 /* ---- group.c ---- */
 
-ars__group *ars__group_new(ars__worker *worker, ars__task *owner, unsigned policy);
-void ars__group_drop(ars__group *group);
-/* Makes a group that a thread made known to its worker. */
-void ars__group_link(ars__group *group);
+/* By a task (a group below its own, unless shielded), or by a thread ('owner' NULL; below 'parent'). */
+ars__group *ars__group_new(ars_runtime *rt, ars__worker *worker, ars__task *owner,
+                           ars__group *parent, unsigned policy);
 void ars__group_cancel_now(ars__group *group, int cause, int reason);
 void ars__group_child_ended(ars__group *group, int result);
+/* A child parks for the first time, or ends. */
+void ars__group_link_task(ars__group *group, ars__task *task);
+void ars__group_unlink_task(ars__group *group, ars__task *task);
 /* Cancels and waits for the groups that the task has not waited for. */
 void ars__task_finish_groups(ars__task *task);
 
@@ -255,7 +366,7 @@ struct ars__scope {
     uint32_t fired; /* a wait under it got ARS_ECANCELED because of its deadline */
 };
 
-/* Drops scopes whose function has returned; 'frame' is the caller's stack pointer. */
+/* Drops scopes whose function has returned; 'frame' is the caller's stack pointer; NULL drops all. */
 void ars__scope_prune(ars__task *task, const void *frame);
 /* Notes that a wait got ARS_ECANCELED because 'scope_limit' has passed. */
 void ars__scope_fired(ars__task *task);
@@ -263,8 +374,13 @@ void ars__scope_fired(ars__task *task);
 /* Whether the task is cancelled from outside, shields considered. */
 static inline int ars__task_cancelled(const ars__task *task)
 {
-    return task->group->reason < 0 && task->shields == 0;
+    return task->shields == 0 && ars__group_reason(task->group) < 0;
 }
+
+/* ---- select.c ---- */
+
+/* Takes a woken select's other nodes out of their queues; by its own worker, before it runs. */
+void ars__select_clean(ars__task *task);
 
 /* ---- run.c ---- */
 

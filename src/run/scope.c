@@ -22,11 +22,12 @@ static uint64_t cookie_of(const ars__task *task, const ars__scope *scope)
 
 static int on_own_stack(const ars__task *task, const void *p)
 {
-    if (task == &task->worker->root) {
-        const char *top = task->stack.top;
+    if (task == &task->worker->base) {
+        const char *top = task->worker->base_top;
         return (const char *)p < top && (const char *)p >= top - ROOT_STACK;
     }
-    return (const char *)p >= task->stack.low && (const char *)p < task->stack.top;
+    ars__stack stack = ars__stack_at(task->stack_top);
+    return (const char *)p >= stack.low && (const char *)p < stack.top;
 }
 
 static int stale(const ars__task *task, const ars__scope *scope, const void *frame)
@@ -48,7 +49,7 @@ static void apply(ars__task *task, ars__scope *innermost)
         task->scope_limit = task->group->limit;
     }
     task->shields = 0;
-    for (ars__scope *at = innermost; at; at = at->outer) task->shields += at->shield;
+    for (ars__scope *at = innermost; at; at = at->outer) task->shields += (uint16_t)at->shield;
 }
 
 void ars__scope_prune(ars__task *task, const void *frame)
@@ -62,8 +63,7 @@ void ars__scope_prune(ars__task *task, const void *frame)
     if (!at) return;
 #if ARS__ASSERTS
     const char *name = ars__task_name(task);
-    ars__report(task->worker->runtime,
-                "task '%s' returned from a function without leaving its scope",
+    ars__report(task->worker->rt, "task '%s' returned from a function without leaving its scope",
                 name ? name : "unnamed");
 #endif
     apply(task, live);
@@ -96,7 +96,7 @@ static int enter(ars_scope *handle, ars_time deadline, uint32_t shield, const vo
         self->outermost = scope;
     self->innermost = scope;
     self->scope_limit = scope->limit;
-    self->shields += shield;
+    self->shields += (uint16_t)shield;
     return 0;
 }
 
@@ -120,7 +120,7 @@ int ars_scope_leave(ars_scope *handle)
     if (!at) return ARS_EINVAL;
 #if ARS__ASSERTS
     if (scope != self->innermost)
-        ars__report(self->worker->runtime, "a scope was left before the scopes inside it");
+        ars__report(self->worker->rt, "a scope was left before the scopes inside it");
 #endif
     int fired = scope->fired;
     scope->cookie = 0;

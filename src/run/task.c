@@ -3,16 +3,17 @@
 #include <string.h>
 
 #include "os/os.h"
+#include "run/held.h"
 #include "run/sched.h"
 
 ARS__STATIC_ASSERT(ARS__SAN_FIBERS || sizeof(ars__task) <= 256);
 
-enum { KNOWN_FLAGS = ARS_TASK_FPENV | ARS_TASK_CXX };
+enum { KNOWN_FLAGS = ARS_TASK_FPENV | ARS_TASK_CXX | ARS_TASK_MIGRATES };
 
 static uint32_t context_flags(unsigned flags)
 {
     return ARS__NEW | (flags & ARS_TASK_FPENV ? ARS__FPENV : 0) |
-           (flags & ARS_TASK_CXX ? ARS__CXX : 0);
+           (flags & ARS_TASK_CXX ? ARS__CXX : 0) | (flags & ARS_TASK_MIGRATES ? ARS__MIGRATES : 0);
 }
 
 ars__task *ars__task_new(ars__worker *worker, ars_runtime *rt, ars__group *group, ars_fn *fn,
@@ -22,72 +23,104 @@ ars__task *ars__task_new(ars__worker *worker, ars_runtime *rt, ars__group *group
         worker ? ars__slab_cache_get(&worker->tasks) : ars__slab_get_shared(&rt->task_slab);
     if (!task) return NULL;
     task->ctx.flags = ARS__NEW;
-    task->wait = NULL;
-    task->worker = &rt->worker;
+    task->fn = fn;
+    task->arg = arg;
+    task->worker = NULL;
     task->group = group;
-    task->outermost = task->innermost = NULL;
-    task->shields = task->interrupted = 0;
-    task->u.fresh.fn = fn;
-    task->u.fresh.arg = arg;
-    task->u.fresh.name = NULL;
-    task->u.fresh.result = NULL;
-    ars__list_init(&task->groups);
+    task->result = NULL;
+    task->name = NULL;
+    ars_atomic_u32_store_relaxed(&task->events, 0);
+    task->shields = 0;
+    task->interrupted = task->linked = 0;
     if (opt) {
         task->ctx.flags = context_flags(opt->flags);
-        task->u.fresh.name = opt->name;
-        task->u.fresh.result = opt->result;
+        task->name = opt->name;
+        task->result = opt->result;
+        if (opt->home) task->worker = rt->workers[opt->home - 1];
     }
     /* What came before go happens before the task, and nothing else does. */
     ars__san_release(task);
 #if ARS__SAN_FIBERS
-    task->fiber = ars__san_fiber_create(task->u.fresh.name);
+    task->fiber = ars__san_fiber_create(task->name);
 #endif
     return task;
 }
 
-static void task_deliver(ars__worker *worker, ars__message *message)
+static int options_valid(const ars_task_opt *opt, const ars_runtime *rt)
 {
-    ars__task *task = ARS__MEMBER(message, ars__task, u.fresh.posted);
-    ars__group_link(task->group);
-    ars__sched_start(worker, task);
-}
-
-static int options_known(const ars_task_opt *opt)
-{
-    return !(opt->flags & ~(unsigned)KNOWN_FLAGS) &&
+    return !(opt->flags & ~(unsigned)KNOWN_FLAGS) && opt->home <= rt->n &&
            !(opt->ars__reserved[0] | opt->ars__reserved[1] | opt->ars__reserved[2] |
              opt->ars__reserved[3]);
 }
 
-/* Makes sure that one more task will find a stack. */
-static int make_room(ars__worker *worker)
+/*
+ * Makes sure that one more task will find a stack.  With several workers it is
+ * not known whose it will be: then only a want that showed itself counts.
+ */
+static ARS__NOINLINE int make_room(ars__worker *worker)
 {
-    int rc = ars__stack_pool_reserve(worker->stacks, worker->living + 1);
+    if (worker->starved) return ARS_ENOMEM;
+    if (worker->rt->n > 1) return 0;
+    int rc = ars__stack_pool_reserve(worker->stacks, worker->born - worker->died + 1);
     if (rc == 0) worker->room = ars__stack_pool_stats(worker->stacks).reserved;
     return rc;
 }
 
-int ars__task_go(ars__group *group, ars_fn *fn, void *arg, const ars_task_opt *opt)
+/* A go that failed counts as a child that ended with the error. */
+static ARS__NOINLINE int failed(ars__group *group, ars__worker *worker, int error)
 {
-    ars__worker *worker = group->worker;
-    if (!fn || (opt && !options_known(opt))) return ARS_EINVAL;
-    if (ARS__UNLIKELY(ars__worker_here() != worker)) {
-        ars__task *task = ars__task_new(NULL, worker->runtime, group, fn, arg, opt);
-        if (!task) return ARS_ENOMEM;
-        task->u.fresh.posted.deliver = task_deliver;
-        ars__sched_send(worker, &task->u.fresh.posted);
-        return 0;
+    if (!group->uncounted) {
+        if (worker && group->owner == worker->current)
+            group->spawned++;
+        else
+            ars_atomic_i64_add_acq_rel(&group->pending, 1);
     }
+    ars__group_child_ended(group, error);
+    return error;
+}
+
+int ars__task_go(ars__group *group, ars_fn *fn, void *arg, const void *args, size_t size,
+                 const ars_task_opt *opt)
+{
+    ars_runtime *rt = group->rt;
+    ars__worker *worker = ars__worker_here();
+    if (!fn || size > ARS__ARGS_MAX || (opt && !options_valid(opt, rt))) return ARS_EINVAL;
+    if (ARS__UNLIKELY(worker && worker->rt != rt)) worker = NULL;
     ars__task *task = NULL;
-    if (ARS__LIKELY(worker->living < worker->room || make_room(worker) == 0))
-        task = ars__task_new(worker, worker->runtime, group, fn, arg, opt);
-    if (ARS__UNLIKELY(!task)) {
-        group->living++;
-        ars__group_child_ended(group, ARS_ENOMEM);
-        return ARS_ENOMEM;
+    if (ARS__LIKELY(!worker || worker->born - worker->died < worker->room ||
+                    make_room(worker) == 0))
+        task = ars__task_new(worker, rt, group, fn, arg, opt);
+    if (ARS__UNLIKELY(!task)) return failed(group, worker, ARS_ENOMEM);
+    if (size) {
+        memcpy(task->args, args, size);
+        task->ctx.flags |= ARS__COPIED;
     }
-    ars__sched_start(worker, task);
+    if (worker && group->owner == worker->current)
+        group->spawned++;
+    else if (!group->uncounted)
+        ars_atomic_i64_add_acq_rel(&group->pending, 1);
+    ars__sched_start(worker, rt, task);
     return 0;
+}
+
+/* All tasks have ended when as many died as were born: those who die say so while somebody waits for that. */
+int ars__all_ended(ars_runtime *rt)
+{
+    uint64_t died = 0, born = 0;
+    /* The dead first: what is born meanwhile only makes the sums differ. */
+    for (uint32_t i = 0; i < rt->n; i++)
+        died += __atomic_load_n(&rt->workers[i]->died, __ATOMIC_SEQ_CST);
+    for (uint32_t i = 0; i < rt->n; i++)
+        born += __atomic_load_n(&rt->workers[i]->born, __ATOMIC_SEQ_CST);
+    born += ars_atomic_u64_load_seq_cst(&rt->born_outside);
+    return born == died;
+}
+
+static ARS__NOINLINE void tell_drainer(ars_runtime *rt)
+{
+    if (!ars__all_ended(rt)) return;
+    ars__task *drainer = ars_atomic_ptr_swap_seq_cst(&rt->drainer, NULL);
+    if (drainer) ars__wake(drainer, 0, ARS__WAKE_TAIL);
 }
 
 /* The task has run: everything that was its own goes, its group learns of it. */
@@ -96,18 +129,27 @@ static void end(ars__task *task, int result, int *result_out)
     ars__worker *worker = task->worker;
     ars__group *group = task->group;
     if (ARS__UNLIKELY(task->outermost != NULL)) ars__scope_prune(task, NULL);
-    if (ARS__UNLIKELY(!ars__list_empty(&task->groups))) ars__task_finish_groups(task);
+    if (ARS__UNLIKELY(task->groups != NULL)) {
+        ars__task_finish_groups(task);
+        worker = task->worker;
+    }
+    ars__locks_task_ended(task);
     if (result_out) *result_out = result;
-    ars__wheel_remove(&worker->wheel, &task->u.parked.timer);
-    if (ars__list_linked(&task->siblings)) ars__list_remove(&task->siblings);
+    ars__wheel_remove(&worker->wheel, &task->timer);
+    if (task->linked) {
+        ars__group_unlink_task(group, task);
+        /* Nobody sends it mail any more; what was sent refers to it. */
+        while (ars_atomic_u32_load_acquire(&task->events) & ARS__MAIL) {
+            ars__sched_drain(worker);
+            ars_atomic_pause(); /* a task that has moved gets it by way of its old worker */
+        }
+    }
     /* What the task did happens before what follows the wait of its group. */
     ars__san_release(group);
     ars__group_child_ended(group, result);
-    if (--worker->living == 0 && worker->drainer) {
-        ars__task *drainer = worker->drainer;
-        worker->drainer = NULL;
-        ars__ready(drainer, 0);
-    }
+    __atomic_store_n(&worker->died, worker->died + 1, __ATOMIC_RELEASE);
+    if (ARS__UNLIKELY(ars_atomic_ptr_load_relaxed(&worker->rt->drainer) != NULL))
+        tell_drainer(worker->rt);
 }
 
 /* Keeps the extra registers' room out of the frame of tasks that do not need it. */
@@ -121,13 +163,44 @@ static ARS__NOINLINE int call_with_extra(ars__task *task, ars_fn *fn, void *arg)
     int result = fn(arg);
     if (flags & ARS__CXX) ars__ctx_leave_cxx(&extra.cxx);
     if (flags & ARS__FPENV) ars__ctx_leave_fpenv(&extra.fpenv);
-    task->ctx.flags = 0;
+    task->ctx.flags &= ~(uint32_t)(ARS__FPENV | ARS__CXX);
     return result;
+}
+
+/* The parts of a new task become those of a started one. */
+static inline void become_started(ars__task *task, char *stack_top)
+{
+    memset(&task->timer, 0, sizeof task->timer);
+    task->wait = NULL;
+    task->scope_limit = task->group->limit;
+    task->outermost = task->innermost = NULL;
+    task->groups = NULL;
+    task->stack_top = stack_top;
+    task->worker->started++;
+    ars__san_acquire(task);
+}
+
+static inline int call(ars__task *task, ars_fn *fn, void *arg)
+{
+    return ARS__LIKELY(!(task->ctx.flags & (ARS__FPENV | ARS__CXX)))
+               ? fn(arg)
+               : call_with_extra(task, fn, arg);
+}
+
+/* The arguments move from the task to its stack. */
+static ARS__NOINLINE int call_copied(ars__task *task, ars_fn *fn, char *stack_top)
+{
+    ARS__ALIGNED(16) unsigned char args[ARS__ARGS_MAX];
+    memcpy(args, task->args, sizeof args);
+    task->ctx.flags &= ~(uint32_t)ARS__COPIED;
+    become_started(task, stack_top);
+    return call(task, fn, args);
 }
 
 void ars__task_main(void *first)
 {
     ars__task *task = first;
+    char *stack_top = ars__task_stack_top(task);
 #if ARS__ASAN
     const void *bottom;
     size_t size;
@@ -139,25 +212,24 @@ void ars__task_main(void *first)
     }
 #endif
     for (;;) {
-        ars__worker *worker = task->worker;
-        ars_fn *fn = task->u.fresh.fn;
-        void *arg = task->u.fresh.arg;
-        int *result_out = task->u.fresh.result;
-        ars__stack stack = task->stack;
-        ars__san_acquire(task);
-        memset(&task->u.parked, 0, sizeof task->u.parked);
-        task->scope_limit = task->group->limit;
-        worker->started++;
-        int result = ARS__LIKELY(!task->ctx.flags) ? fn(arg) : call_with_extra(task, fn, arg);
+        ars_fn *fn = task->fn;
+        int *result_out = task->result, result;
+        if (ARS__UNLIKELY(task->ctx.flags & ARS__COPIED)) {
+            result = call_copied(task, fn, stack_top);
+        } else {
+            void *arg = task->arg;
+            become_started(task, stack_top);
+            result = call(task, fn, arg);
+        }
         end(task, result, result_out);
 
         /* The next new task can have this stack, which is as hot as can be. */
+        ars__worker *worker = task->worker;
         ars__task *next = ars__sched_successor(worker);
-        if (!next) ars__sched_leave(worker, task, stack);
+        if (!next) ars__sched_leave(worker, task, stack_top);
         ars__slab_cache_put(&worker->tasks, task);
-        next->stack = stack;
-        ars__stack_header *header = ars__stack_header_of(stack);
-        header->name = next->u.fresh.name;
+        ars__stack_header *header = (ars__stack_header *)(void *)stack_top;
+        header->name = next->name;
         header->owner = next;
         task = next;
     }
@@ -165,9 +237,9 @@ void ars__task_main(void *first)
 
 const char *ars__task_name(const ars__task *task)
 {
-    if (task->ctx.flags & ARS__NEW) return task->u.fresh.name;
-    if (!task->stack.top || task == &task->worker->root) return NULL;
-    return ars__stack_header_of(task->stack)->name;
+    if (task->ctx.flags & ARS__NEW) return task->name;
+    if (!task->worker || task == &task->worker->base) return NULL;
+    return ((ars__stack_header *)(void *)ars__task_stack_top(task))->name;
 }
 
 /* ---- <arsenal/task.h> ---- */
@@ -189,7 +261,8 @@ int ars_yield(void)
     ars__worker *worker = ars__worker_here();
     if (ARS__UNLIKELY(!worker)) return yield_checked(NULL, NULL);
     ars__task *self = worker->current;
-    if (ARS__UNLIKELY(self->outermost || self->scope_limit != ARS_FOREVER || self->group->reason))
+    if (ARS__UNLIKELY(self->outermost || self->scope_limit != ARS_FOREVER ||
+                      ars_atomic_u32_load_relaxed(&self->group->reason)))
         return yield_checked(worker, __builtin_dwarf_cfa());
     return ars__sched_yield(worker, self);
 }
@@ -201,7 +274,7 @@ static void sleep_interrupt(ars__task *task, int why)
 
 static const ars__wait_class sleep_class = {"sleep", sleep_interrupt};
 
-static int thread_sleep(ars_time deadline)
+static ARS__NOINLINE int thread_sleep(ars_time deadline)
 {
     uint32_t word = 0;
     while (deadline > ars__os_now()) ars__os_futex_wait(&word, 0, deadline);
@@ -211,7 +284,7 @@ static int thread_sleep(ars_time deadline)
 int ars_sleep(ars_time deadline)
 {
     ars__task *self = ars__task_self();
-    if (!self) return thread_sleep(deadline);
+    if (ARS__UNLIKELY(!self)) return thread_sleep(deadline);
     int rc = ars__wait_enter(self, deadline);
     if (rc < 0) return rc;
     if (deadline <= self->worker->now) return 0;
@@ -222,7 +295,7 @@ int ars_cancel_reason(void)
 {
     ars__task *self = ars__task_self();
     if (!self) return 0;
-    if (ars__task_cancelled(self)) return self->group->reason;
+    if (ars__task_cancelled(self)) return ars__group_reason(self->group);
     if (self->scope_limit != ARS_FOREVER && self->scope_limit <= ars__os_now())
         return ARS_ETIMEDOUT;
     return 0;

@@ -89,6 +89,10 @@ static inline void ars__waitq_remove(ars__waitq *queue, ars__node *node)
 
 /* Sets the CLAIMED bit of a select's task: 1 for the first to do so, else 0. */
 int ars__task_claim(ars__task *task);
+/* By the task itself, before it links nodes for a select, and when it has taken them all out again. */
+void ars__task_unclaim(ars__task *task);
+/* By the task itself, before it parks: ars__select_clean() is called when it has been woken. */
+void ars__task_selects(ars__task *task);
 
 /* The first waiter, taken out, and the caller's to wake; NULL if there is none. */
 static inline ars__node *ars__waitq_take(ars__waitq *queue)

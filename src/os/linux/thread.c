@@ -2,7 +2,9 @@
 /* Documented in os/os.h. */
 #include "os/os.h"
 
+#include <errno.h>
 #include <linux/futex.h>
+#include <pthread.h>
 #include <signal.h>
 
 #include "os/linux/sys.h"
@@ -22,6 +24,38 @@ int ars__os_futex_wake(uint32_t *word, unsigned n)
 {
     if (n > INT32_MAX) n = INT32_MAX;
     return (int)ARS__SYS(SYS_futex, word, FUTEX_WAKE | FUTEX_PRIVATE_FLAG, n);
+}
+
+int ars__os_thread_start(uintptr_t *out, void *(*fn)(void *), void *arg)
+{
+    sigset_t all, before;
+    pthread_t thread;
+    int keep = errno;
+    /* Those that say that the thread itself has gone wrong stay. */
+    sigfillset(&all);
+    sigdelset(&all, SIGSEGV);
+    sigdelset(&all, SIGBUS);
+    sigdelset(&all, SIGFPE);
+    sigdelset(&all, SIGILL);
+    sigdelset(&all, SIGTRAP);
+    sigdelset(&all, SIGSYS);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    int rc = pthread_create(&thread, NULL, fn, arg);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    errno = keep;
+    if (rc) return -rc;
+    *out = (uintptr_t)thread;
+    return 0;
+}
+
+int ars__os_thread_join(uintptr_t thread)
+{
+    return -pthread_join((pthread_t)thread, NULL);
+}
+
+int ars__os_thread_let_go(uintptr_t thread)
+{
+    return -pthread_detach((pthread_t)thread);
 }
 
 int ars__os_thread_yield(void)

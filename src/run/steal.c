@@ -1,0 +1,286 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * New tasks: where they wait to be run, and how workers find each other's.
+ *
+ * A worker runs its own newest task first, which is the one whose data is in
+ * its cache and which keeps the number of tasks alive small; thieves take the
+ * oldest, which mostly leads to the largest piece of work.  What does not fit
+ * into a worker's deque, and what threads start, goes into the runtime's queue.
+ */
+#include <string.h>
+
+#include "base/bits.h"
+#include "os/os.h"
+#include "run/sched.h"
+
+enum { BATCH = 128 /* tasks taken from the queue, or moved to it, at once */ };
+
+/* ---- a deque without thieves ---- */
+
+static inline int push_own(ars__worker *w, ars__task *task)
+{
+    return w->rt->n > 1 ? ars_deque_push_seq_cst(&w->deque, task) : ars_deque_push(&w->deque, task);
+}
+
+static inline int pop_own(ars__worker *w, void **out)
+{
+    ars_deque *deque = &w->deque;
+    if (w->rt->n > 1) return ars_deque_pop(deque, out);
+    uint64_t bottom = ars_atomic_u64_load_relaxed(&deque->bottom);
+    if (bottom == ars_atomic_u64_load_relaxed(&deque->top)) return 0;
+    ars_atomic_u64_store_relaxed(&deque->bottom, --bottom);
+    *out = ars_atomic_ptr_load_relaxed(ars__deque_cell(deque, bottom));
+    return 1;
+}
+
+/* ---- the runtime's queue ---- */
+
+static void queue_append(ars_runtime *rt, ars__task *first, ars__task *last, uint32_t n)
+{
+    last->mail.next = NULL;
+    ars__spin_lock(&rt->queue_lock);
+    if (rt->queue_last)
+        rt->queue_last->mail.next = &first->mail;
+    else
+        rt->queue_first = first;
+    rt->queue_last = last;
+    /* Sequentially consistent: whoever looks for sleepers after this is seen by them. */
+    ars_atomic_u32_add_seq_cst(&rt->queued, n);
+    ars__spin_unlock(&rt->queue_lock);
+}
+
+static ars__task *task_of(ars__inbox_node *node)
+{
+    return node ? ARS__MEMBER(node, ars__task, mail) : NULL;
+}
+
+/* Takes its share: one to run, the rest into the worker's deque. */
+static ars__task *queue_take(ars__worker *w)
+{
+    ars_runtime *rt = w->rt;
+    uint32_t queued = ars_atomic_u32_load_relaxed(&rt->queued);
+    if (queued == 0) return NULL;
+    ars__spin_lock(&rt->queue_lock);
+    queued = ars_atomic_u32_load_relaxed(&rt->queued);
+    uint32_t share = queued / rt->n + 1, n = 0;
+    if (share > BATCH) share = BATCH;
+    ars__task *first = rt->queue_first, *rest = first;
+    while (rest && n < share) {
+        rest = task_of(rest->mail.next);
+        n++;
+    }
+    rt->queue_first = rest;
+    if (!rest) rt->queue_last = NULL;
+    ars_atomic_u32_add_seq_cst(&rt->queued, (uint32_t)-n);
+    ars__spin_unlock(&rt->queue_lock);
+    if (!first) return NULL;
+    ars__task *task = task_of(first->mail.next);
+    while (--n > 0) {
+        ars__task *next = task_of(task->mail.next);
+        if (!push_own(w, task)) queue_append(rt, task, task, 1);
+        task = next;
+    }
+    return first;
+}
+
+/* The deque is full: its oldest tasks, and this one, are for everybody. */
+static ARS__NOINLINE void overflow(ars__worker *w, ars__task *task)
+{
+    ars__task *first = NULL, *last = NULL;
+    uint32_t n = 0;
+    while (n < BATCH) {
+        void *oldest;
+        int rc = ars_deque_steal(&w->deque, &oldest);
+        if (rc == 0) break;
+        if (rc < 0) continue;
+        ars__task *moved = oldest;
+        if (last)
+            last->mail.next = &moved->mail;
+        else
+            first = moved;
+        last = moved;
+        n++;
+    }
+    if (last)
+        last->mail.next = &task->mail;
+    else
+        first = task;
+    queue_append(w->rt, first, task, n + 1);
+}
+
+/* ---- starting ---- */
+
+/* Somebody should come, unless somebody is looking already. */
+static inline void notify(ars_runtime *rt)
+{
+    if (ARS__UNLIKELY(ars_atomic_u32_load_seq_cst(&rt->asleep) > 0) &&
+        ars_atomic_u32_load_seq_cst(&rt->searching) == 0)
+        ars__sched_wake_one(rt);
+}
+
+void ars__sched_offer(ars__worker *w, ars__task *task)
+{
+    if (ARS__UNLIKELY(!push_own(w, task))) overflow(w, task);
+    if (w->rt->n > 1) notify(w->rt);
+}
+
+void ars__sched_start(ars__worker *w, ars_runtime *rt, ars__task *task)
+{
+    if (w)
+        __atomic_store_n(&w->born, w->born + 1, __ATOMIC_RELAXED);
+    else
+        ars_atomic_u64_add_relaxed(&rt->born_outside, 1);
+    if (ARS__UNLIKELY(task->worker != NULL)) { /* pinned */
+        if (task->worker == w)
+            ars__sched_push(w, task);
+        else
+            ars__task_mail(task, ARS__STARTED);
+        return;
+    }
+    if (ARS__LIKELY(w != NULL)) {
+        ars__sched_offer(w, task);
+        return;
+    }
+    queue_append(rt, task, task, 1);
+    ars__sched_wake_one(rt);
+}
+
+#if ARS__SAN_FIBERS
+/*
+ * Whoever had the stack before may not have been ordered before the new task.
+ * What lies above the usable part is kept, and what may lie at its lower end
+ * in place of a guard.
+ */
+static void forget_stack(ars__stack stack)
+{
+    char kept[2048];
+    size_t page = ars__os_page_size();
+    char *low = (char *)ars__align_up((uintptr_t)stack.low + 1, page);
+    char *end = (char *)ars__align_up((uintptr_t)stack.top + sizeof(ars__stack_header), page);
+    size_t above = (size_t)(end - stack.top);
+    if (!ARS__TSAN || above > sizeof kept) return;
+    ars__san_ignore_begin();
+    memcpy(kept, stack.top, above);
+    ars__san_forget(low, (size_t)(end - low));
+    memcpy(stack.top, kept, above);
+    ars__san_ignore_end();
+}
+#endif
+
+int ars__sched_prepare(ars__worker *w, ars__task *task)
+{
+    ars__stack stack;
+    int rc = ars__stack_get(w->stacks, &stack);
+    if (rc < 0) return rc;
+#if ARS__SAN_FIBERS
+    forget_stack(stack);
+    task->fake_stack = NULL;
+#endif
+    uint32_t flags = task->ctx.flags & ~(uint32_t)ARS__NEW;
+    ars__ctx_init(&task->ctx, stack.top, ars__task_main, task);
+    task->ctx.flags = flags;
+    task->worker = w;
+    if (flags & ARS__COPIED)
+        task->arg = stack.top; /* the arguments lie where 'stack_top' will be */
+    else
+        task->stack_top = stack.top;
+    ars__stack_header *header = ars__stack_header_of(stack);
+    header->name = task->name;
+    header->owner = task;
+    return 0;
+}
+
+/* ---- finding ---- */
+
+ars__task *ars__sched_own(ars__worker *w)
+{
+    void *task;
+    return pop_own(w, &task) ? task : NULL;
+}
+
+ars__task *ars__sched_oldest(ars__worker *w)
+{
+    void *task;
+    int rc;
+    while ((rc = ars_deque_steal(&w->deque, &task)) == ARS_EAGAIN) {}
+    return rc ? task : queue_take(w);
+}
+
+static uint64_t random_next(ars__worker *w)
+{
+    uint64_t x = w->random;
+    x ^= x << 13;
+    x ^= x >> 7;
+    x ^= x << 17;
+    w->random = x;
+    return x;
+}
+
+ars__task *ars__sched_steal(ars__worker *w)
+{
+    ars_runtime *rt = w->rt;
+    ars__task *task = queue_take(w);
+    if (task || rt->n == 1) return task;
+    uint32_t at = (uint32_t)(random_next(w) % rt->n);
+    for (uint32_t i = 0; i < rt->n; i++, at = at + 1 == rt->n ? 0 : at + 1) {
+        ars__worker *victim = rt->workers[at];
+        if (victim == w || ars_deque_size(&victim->deque) == 0) continue;
+        void *taken[BATCH];
+        int n = ars_deque_steal_half(&victim->deque, taken, BATCH);
+        if (n <= 0) continue;
+        for (int k = 1; k < n; k++)
+            if (!push_own(w, taken[k])) queue_append(rt, taken[k], taken[k], 1);
+        return taken[0];
+    }
+    return NULL;
+}
+
+int ars__sched_anything(const ars_runtime *rt)
+{
+    if (ars_atomic_u32_load_seq_cst(&rt->queued) > 0) return 1;
+    for (uint32_t i = 0; i < rt->n; i++)
+        if (ars_deque_size(&rt->workers[i]->deque) > 0) return 1;
+    return 0;
+}
+
+ars__task *ars__sched_successor(ars__worker *w)
+{
+    if (ARS__SAN_FIBERS || w->tick <= 1 || w->next || w->head != w->tail) return NULL;
+    void *taken;
+    if (!pop_own(w, &taken)) return NULL;
+    ars__task *task = taken;
+    if (ARS__UNLIKELY((task->ctx.flags & ~(uint32_t)ARS__COPIED) != ARS__NEW)) {
+        if (!push_own(w, task)) queue_append(w->rt, task, task, 1);
+        return NULL;
+    }
+    w->tick--;
+    w->budget = ARS__BUDGET;
+    w->current = task;
+    task->ctx.flags &= ~(uint32_t)ARS__NEW;
+    task->worker = w;
+    return task;
+}
+
+/* ---- waking ---- */
+
+static int wake(ars__worker *w)
+{
+    switch (ars_atomic_u32_swap_seq_cst(&w->sleeping, ARS__AWAKE)) {
+    case ARS__ON_FUTEX: ars__os_futex_wake(&w->sleeping.ars__v, 1); return 1;
+    case ARS__IN_POLLER: w->poller->ops->wake(w->poller); return 1;
+    default: return 0; /* another sender has woken it */
+    }
+}
+
+void ars__sched_wake(ars__worker *w)
+{
+    if (ars_atomic_u32_load_seq_cst(&w->sleeping) != ARS__AWAKE) wake(w);
+}
+
+void ars__sched_wake_one(ars_runtime *rt)
+{
+    for (uint32_t i = 0; i < rt->n; i++) {
+        ars__worker *w = rt->workers[i];
+        if (ars_atomic_u32_load_seq_cst(&w->sleeping) != ARS__AWAKE && wake(w)) return;
+    }
+}
