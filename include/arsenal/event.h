@@ -2,7 +2,7 @@
 #ifndef ARSENAL_EVENT_H
 #define ARSENAL_EVENT_H
 
-#include <arsenal/base.h>
+#include <arsenal/select.h>
 
 ARS_BEGIN_DECLS
 
@@ -56,6 +56,9 @@ ARS_API void ars_event_reset(ars_event *event);
  * Suspends: yes.  Allocates: no.  Callable from: task, thread.
  */
 ARS_API ARS_MUST_USE int ars_event_wait(ars_event *event, ars_time deadline);
+
+/* The case of a select that waits for the ars_event 'event', and uses it up with ARS_EVENT_AUTO. */
+#define ARS_EVENT(event) ars_case_make(ARS__CASE_EVENT, (event), 0)
 
 ARS_END_DECLS
 

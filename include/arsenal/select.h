@@ -41,8 +41,9 @@ enum ars_case_kind {
     ARS__CASE_GROUP = 4,
     ARS__CASE_EVENT = 5,
     ARS__CASE_SEM = 6,
-    ARS__CASE_WAITABLE = 7, /* 'object' begins with a pointer to its class */
-    ARS__CASE_KINDS = 8
+    ARS__CASE_WAITGROUP = 7,
+    ARS__CASE_WAITABLE = 8, /* 'object' begins with a pointer to its class */
+    ARS__CASE_KINDS = 9
 };
 
 /*

@@ -2,7 +2,7 @@
 #ifndef ARSENAL_SEM_H
 #define ARSENAL_SEM_H
 
-#include <arsenal/base.h>
+#include <arsenal/select.h>
 
 ARS_BEGIN_DECLS
 
@@ -53,6 +53,9 @@ ARS_API ARS_MUST_USE int ars_sem_acquire(ars_sem *sem, ars_time deadline);
  * Suspends: no.  Allocates: no.  Callable from: task, thread.
  */
 ARS_API int ars_sem_release(ars_sem *sem, uint32_t n);
+
+/* The case of a select that takes a unit of the ars_sem 'sem'. */
+#define ARS_SEM(sem) ars_case_make(ARS__CASE_SEM, (sem), 0)
 
 ARS_END_DECLS
 

@@ -2,7 +2,7 @@
 #ifndef ARSENAL_WAITGROUP_H
 #define ARSENAL_WAITGROUP_H
 
-#include <arsenal/base.h>
+#include <arsenal/select.h>
 
 ARS_BEGIN_DECLS
 
@@ -53,6 +53,9 @@ ARS_API int ars_waitgroup_done(ars_waitgroup *group);
  * Suspends: yes.  Allocates: no.  Callable from: task, thread.
  */
 ARS_API ARS_MUST_USE int ars_waitgroup_wait(ars_waitgroup *group, ars_time deadline);
+
+/* The case of a select that waits until the ars_waitgroup 'group' counts 0. */
+#define ARS_WAITGROUP(group) ars_case_make(ARS__CASE_WAITGROUP, (group), 0)
 
 ARS_END_DECLS
 

@@ -33,11 +33,12 @@ static int come(void *object, ars__task *self, ars_time deadline, const void *pl
     ars__san_release(barrier);
     uint32_t word = ars__gate_lock(barrier);
     if (word / ARS__UNIT + 1 == barrier->option) {
-        ars__waitq list = {0};
-        ars__gate_take(&barrier->queue, &list, UINT32_MAX);
+        ars__wakes wakes;
+        ars__wakes_init(&wakes);
+        ars__gate_take(&barrier->queue, &wakes, UINT32_MAX);
         ars__gate_unlock(barrier, 0);
         ars__san_acquire(barrier);
-        ars__gate_wake(&list, ARS__WAKE_TAIL);
+        ars__wakes_send(&wakes, 0, ARS__WAKE_TAIL);
         return 1;
     }
     if (deadline == 0) {

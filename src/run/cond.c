@@ -58,12 +58,13 @@ int ars_cond_wait(ars_cond *handle, ars_mutex *mutex, ars_time deadline)
 
 static ARS__NOINLINE void wake(ars__gate *cond, uint32_t n)
 {
-    ars__waitq list = {0};
+    ars__wakes wakes;
     uint32_t word = ars__gate_lock(cond);
-    ars__gate_take(&cond->queue, &list, n);
+    ars__wakes_init(&wakes);
+    ars__gate_take(&cond->queue, &wakes, n);
     ars__gate_unlock(cond, ars__gate_queued(cond, word));
     /* They need the mutex, which the caller may hold: it is not for them to run at once. */
-    ars__gate_wake(&list, ARS__WAKE_TAIL);
+    ars__wakes_send(&wakes, 0, ARS__WAKE_TAIL);
 }
 
 /*

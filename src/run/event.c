@@ -22,13 +22,14 @@ static const ars__wait_class wait_class = {"event", ars__gate_interrupt};
 
 static ARS__NOINLINE void set_slow(ars__gate *event)
 {
-    ars__waitq list = {0};
+    ars__wakes wakes;
     int one = event->option & ARS_EVENT_AUTO;
+    ars__wakes_init(&wakes);
     uint32_t word = ars__gate_lock(event);
-    uint32_t taken = ars__gate_take(&event->queue, &list, one ? 1 : UINT32_MAX);
+    uint32_t taken = ars__gate_take(&event->queue, &wakes, one ? 1 : UINT32_MAX);
     if (!one || taken == 0) word |= SET;
     ars__gate_unlock(event, ars__gate_queued(event, word));
-    ars__gate_wake(&list, one ? ARS__WAKE_NEXT : ARS__WAKE_TAIL);
+    ars__wakes_send(&wakes, 0, one ? ARS__WAKE_NEXT : ARS__WAKE_TAIL);
 }
 
 /* An event that is set already is written too: what came before this set happens before the wait as well. */
@@ -79,6 +80,33 @@ static ARS__NOINLINE int wait_slow(void *object, ars__task *self, ars_time deadl
     ars__san_acquire(event);
     return rc;
 }
+
+/* Neither BUSY nor somebody else's exchange makes it say no. */
+static int take(void *object, void *value)
+{
+    ars__gate *event = object;
+    (void)value;
+    if (try_wait(event)) return 0;
+    uint32_t word = ars__gate_lock(event);
+    int ready = (word & SET) != 0;
+    ars__gate_unlock(event, event->option & ARS_EVENT_AUTO ? word & ~(uint32_t)SET : word);
+    ars__san_acquire(event);
+    return ready ? 0 : ARS__NOT_READY;
+}
+
+static int enqueue(void *object, ars__node *node)
+{
+    ars__gate *event = object;
+    uint32_t word = ars__gate_lock(event);
+    if (!(word & SET)) {
+        ars__gate_enqueue(event, word, node);
+        return 0;
+    }
+    ars__gate_unlock(event, word);
+    return 1;
+}
+
+const ars__waitable_class ars__event_waitable = {"event", take, enqueue, ars__gate_dequeue, NULL};
 
 int ars_event_wait(ars_event *handle, ars_time deadline)
 {

@@ -47,26 +47,27 @@ void ars__gate_interrupt(ars__task *task, int why)
     if (waits) ars__ready(task, why);
 }
 
-uint32_t ars__gate_take(ars__waitq *queue, ars__waitq *list, uint32_t n)
+uint32_t ars__gate_take(ars__waitq *queue, ars__wakes *wakes, uint32_t n)
 {
     uint32_t taken = 0;
     ars__node *node;
     while (taken < n && (node = ars__waitq_take(queue)) != NULL) {
-        node->next = NULL;
-        if (list->last)
-            list->last->next = node;
-        else
-            list->first = node;
-        list->last = node;
+        ars__wakes_add(wakes, node);
         taken++;
     }
     return taken;
 }
 
-void ars__gate_wake(ars__waitq *list, enum ars__how how)
+void ars__gate_enqueue(ars__gate *gate, uint32_t word, ars__node *node)
 {
-    for (ars__node *node = list->first, *next; node; node = next) {
-        next = node->next;
-        ars__wake(ars__node_task(node), 0, how);
-    }
+    ars__waitq_append(&gate->queue, node);
+    ars__gate_unlock(gate, word | ARS__QUEUED);
+}
+
+void ars__gate_dequeue(void *object, ars__node *node)
+{
+    ars__gate *gate = object;
+    uint32_t word = ars__gate_lock(gate);
+    if (ars__node_linked(node)) ars__waitq_remove(&gate->queue, node);
+    ars__gate_unlock(gate, ars__gate_queued(gate, word));
 }

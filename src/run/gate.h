@@ -21,7 +21,7 @@
 
 #include "base/san.h"
 #include "run/sched.h"
-#include "run/waitq.h"
+#include "run/waitable.h"
 
 enum {
     ARS__BUSY = 1,   /* the queue is being changed */
@@ -103,9 +103,12 @@ int ars__gate_call(ars__gate_slow *slow, void *object, ars_time deadline, const 
 /* An interrupt() for objects with nothing to take back but the place in the queue. */
 void ars__gate_interrupt(ars__task *task, int why);
 
-/* With BUSY set: takes up to 'n' waiters out and adds them to '*list', in order; returns how many. */
-uint32_t ars__gate_take(ars__waitq *queue, ars__waitq *list, uint32_t n);
-/* After the unlock: wakes those in the list. */
-void ars__gate_wake(ars__waitq *list, enum ars__how how);
+/* With BUSY set: takes up to 'n' waiters out, in order, to be woken after the unlock; returns how many. */
+uint32_t ars__gate_take(ars__waitq *queue, ars__wakes *wakes, uint32_t n);
+
+/* With BUSY set: links the node of a select's case and unlocks. */
+void ars__gate_enqueue(ars__gate *gate, uint32_t word, ars__node *node);
+/* A dequeue() for such cases. */
+void ars__gate_dequeue(void *object, ars__node *node);
 
 #endif

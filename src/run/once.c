@@ -57,23 +57,24 @@ static ARS__NOINLINE int wait_turn(void *object, ars__task *self, ars_time deadl
 
 static int run(ars__once *once, ars_fn *fn, void *arg)
 {
-    ars__waitq list = {0};
+    ars__wakes wakes;
     /* After a function that failed: what it did happens before the next attempt. */
     ars__san_acquire(once);
     int result = fn(arg);
     ars__san_release(once);
     uint32_t word = ars__gate_lock(&once->gate);
     once->runner = 0;
+    ars__wakes_init(&wakes);
     if (result >= 0) {
-        ars__gate_take(&once->gate.queue, &list, UINT32_MAX);
+        ars__gate_take(&once->gate.queue, &wakes, UINT32_MAX);
         ars__gate_unlock(&once->gate, DONE);
-        ars__gate_wake(&list, ARS__WAKE_TAIL);
+        ars__wakes_send(&wakes, 0, ARS__WAKE_TAIL);
         return 0;
     }
-    ars__gate_take(&once->gate.queue, &list, 1);
-    if (!list.first) word &= ~(uint32_t)RUNNING;
+    ars__gate_take(&once->gate.queue, &wakes, 1);
+    if (!wakes.first) word &= ~(uint32_t)RUNNING;
     ars__gate_unlock(&once->gate, ars__gate_queued(&once->gate, word));
-    if (list.first) ars__wake(ars__node_task(list.first), TURN, ARS__WAKE_NEXT);
+    if (wakes.first) ars__wake(ars__node_task(wakes.first), TURN, ARS__WAKE_NEXT);
     return result;
 }
 

@@ -32,22 +32,23 @@ static uint32_t with_queued(const ars__rwlock *lock, uint32_t word)
 }
 
 /* With BUSY set: admits every reader that waits; they are to be woken. */
-static uint32_t admit_readers(ars__rwlock *lock, uint32_t word, ars__waitq *list)
+static uint32_t admit_readers(ars__rwlock *lock, uint32_t word, ars__wakes *wakes)
 {
-    return word + READER * ars__gate_take(&lock->readers, list, UINT32_MAX);
+    return word + READER * ars__gate_take(&lock->readers, wakes, UINT32_MAX);
 }
 
 /* The value of a node is the queue that it is in. */
 static void interrupt(ars__task *task, int why)
 {
     ars__rwlock *lock = task->object;
-    ars__waitq admitted = {0};
+    ars__wakes admitted;
     uint32_t word = ars__gate_lock(&lock->gate);
+    ars__wakes_init(&admitted);
     int waits = ars__node_linked(&task->node);
     if (waits) ars__waitq_remove(task->node.value, &task->node);
     if (!(word & WRITER) && !lock->gate.queue.first) word = admit_readers(lock, word, &admitted);
     ars__gate_unlock(&lock->gate, with_queued(lock, word));
-    ars__gate_wake(&admitted, ARS__WAKE_TAIL);
+    ars__wakes_send(&admitted, 0, ARS__WAKE_TAIL);
     if (waits) ars__ready(task, why);
 }
 
@@ -100,16 +101,17 @@ int ars_rwlock_read_lock(ars_rwlock *handle, ars_time deadline)
 
 static ARS__NOINLINE int read_unlock_slow(ars__rwlock *lock)
 {
-    ars__waitq list = {0};
+    ars__wakes wakes;
     uint32_t word = ars__gate_lock(&lock->gate);
+    ars__wakes_init(&wakes);
     if (word < READER) {
         ars__gate_unlock(&lock->gate, word);
         return ARS_EPERM;
     }
     word -= READER;
-    if (word < READER && ars__gate_take(&lock->gate.queue, &list, 1)) word |= WRITER;
+    if (word < READER && ars__gate_take(&lock->gate.queue, &wakes, 1)) word |= WRITER;
     ars__gate_unlock(&lock->gate, with_queued(lock, word));
-    ars__gate_wake(&list, ARS__WAKE_NEXT);
+    ars__wakes_send(&wakes, 0, ARS__WAKE_NEXT);
     return 0;
 }
 
@@ -166,16 +168,17 @@ int ars_rwlock_write_lock(ars_rwlock *handle, ars_time deadline)
 
 static ARS__NOINLINE int write_unlock_slow(ars__rwlock *lock)
 {
-    ars__waitq list = {0};
+    ars__wakes wakes;
     uint32_t word = ars__gate_lock(&lock->gate);
+    ars__wakes_init(&wakes);
     if (!(word & WRITER)) {
         ars__gate_unlock(&lock->gate, word);
         return ARS_EPERM;
     }
-    word = admit_readers(lock, word & ~(uint32_t)WRITER, &list);
-    if (word < READER && ars__gate_take(&lock->gate.queue, &list, 1)) word |= WRITER;
+    word = admit_readers(lock, word & ~(uint32_t)WRITER, &wakes);
+    if (word < READER && ars__gate_take(&lock->gate.queue, &wakes, 1)) word |= WRITER;
     ars__gate_unlock(&lock->gate, with_queued(lock, word));
-    ars__gate_wake(&list, word & WRITER ? ARS__WAKE_NEXT : ARS__WAKE_TAIL);
+    ars__wakes_send(&wakes, 0, word & WRITER ? ARS__WAKE_NEXT : ARS__WAKE_TAIL);
     return 0;
 }
 

@@ -43,11 +43,13 @@ static uint64_t random_bits(void)
 extern const ars__waitable_class ars__group_waitable __attribute__((weak));
 extern const ars__waitable_class ars__event_waitable __attribute__((weak));
 extern const ars__waitable_class ars__sem_waitable __attribute__((weak));
+extern const ars__waitable_class ars__waitgroup_waitable __attribute__((weak));
 
 static const ars__waitable_class *const classes[ARS__CASE_KINDS] = {
     [ARS__CASE_RECV] = &ars__recv_waitable,   [ARS__CASE_SEND] = &ars__send_waitable,
     [ARS__CASE_TICK] = &ars__tick_waitable,   [ARS__CASE_GROUP] = &ars__group_waitable,
     [ARS__CASE_EVENT] = &ars__event_waitable, [ARS__CASE_SEM] = &ars__sem_waitable,
+    [ARS__CASE_WAITGROUP] = &ars__waitgroup_waitable,
 };
 
 /* NULL: the case is switched off. */

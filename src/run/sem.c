@@ -46,6 +46,33 @@ static ARS__NOINLINE int acquire_slow(void *object, ars__task *self, ars_time de
     return rc;
 }
 
+/* Neither BUSY nor somebody else's exchange makes it say no. */
+static int take(void *object, void *value)
+{
+    ars__gate *sem = object;
+    (void)value;
+    if (try_acquire(sem)) return 0;
+    uint32_t word = ars__gate_lock(sem);
+    int ready = word >= ARS__UNIT;
+    ars__gate_unlock(sem, ready ? word - ARS__UNIT : word);
+    ars__san_acquire(sem);
+    return ready ? 0 : ARS__NOT_READY;
+}
+
+static int enqueue(void *object, ars__node *node)
+{
+    ars__gate *sem = object;
+    uint32_t word = ars__gate_lock(sem);
+    if (word < ARS__UNIT) {
+        ars__gate_enqueue(sem, word, node);
+        return 0;
+    }
+    ars__gate_unlock(sem, word);
+    return 1;
+}
+
+const ars__waitable_class ars__sem_waitable = {"semaphore", take, enqueue, ars__gate_dequeue, NULL};
+
 int ars_sem_acquire(ars_sem *handle, ars_time deadline)
 {
     ars__gate *sem = of(handle);
@@ -54,15 +81,16 @@ int ars_sem_acquire(ars_sem *handle, ars_time deadline)
 
 static ARS__NOINLINE int release_slow(ars__gate *sem, uint32_t n)
 {
-    ars__waitq list = {0};
+    ars__wakes wakes;
     uint32_t word = ars__gate_lock(sem);
+    ars__wakes_init(&wakes);
     if (n > ARS_SEM_MAX - word / ARS__UNIT) {
         ars__gate_unlock(sem, word);
         return ARS_EOVERFLOW;
     }
-    uint32_t handed = ars__gate_take(&sem->queue, &list, n);
+    uint32_t handed = ars__gate_take(&sem->queue, &wakes, n);
     ars__gate_unlock(sem, ars__gate_queued(sem, word + (n - handed) * ARS__UNIT));
-    ars__gate_wake(&list, n == 1 ? ARS__WAKE_NEXT : ARS__WAKE_TAIL);
+    ars__wakes_send(&wakes, 0, n == 1 ? ARS__WAKE_NEXT : ARS__WAKE_TAIL);
     return 0;
 }
 

@@ -53,8 +53,9 @@ typedef struct ars__waitable_class {
 } ars__waitable_class;
 
 extern const ars__waitable_class ars__recv_waitable, ars__send_waitable, ars__tick_waitable;
-/* Owned by group.c, event.c and sem.c. */
-extern const ars__waitable_class ars__group_waitable, ars__event_waitable, ars__sem_waitable;
+/* Owned by group.c, event.c, sem.c and waitgroup.c. */
+extern const ars__waitable_class ars__group_waitable, ars__event_waitable, ars__sem_waitable,
+    ars__waitgroup_waitable;
 
 enum { ARS__CASE_NODE = 16 };
 ARS__STATIC_ASSERT(offsetof(ars_case, ars__links) == ARS__CASE_NODE);

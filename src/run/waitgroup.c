@@ -18,16 +18,17 @@ static const ars__wait_class wait_class = {"wait group", ars__gate_interrupt};
 /* The last decrement, or any change while the queue is being changed. */
 static ARS__NOINLINE int add_slow(ars__gate *group, int n)
 {
-    ars__waitq list = {0};
+    ars__wakes wakes;
     uint32_t word = ars__gate_lock(group);
+    ars__wakes_init(&wakes);
     int64_t sum = (int64_t)(word / ARS__UNIT) + n;
     int rc = sum < 0 ? ARS_EINVAL : sum > COUNT_MAX ? ARS_EOVERFLOW : 0;
     if (rc == 0) {
-        if (sum == 0) ars__gate_take(&group->queue, &list, UINT32_MAX);
+        if (sum == 0) ars__gate_take(&group->queue, &wakes, UINT32_MAX);
         word = ars__gate_queued(group, (uint32_t)sum * ARS__UNIT);
     }
     ars__gate_unlock(group, word);
-    ars__gate_wake(&list, ARS__WAKE_TAIL);
+    ars__wakes_send(&wakes, 0, ARS__WAKE_TAIL);
     return rc;
 }
 
@@ -51,7 +52,7 @@ int ars_waitgroup_done(ars_waitgroup *handle)
 
 static inline int is_done(ars__gate *group)
 {
-    if (ars_atomic_u32_load_acquire(&group->word) != 0) return 0;
+    if (ars_atomic_u32_load_acquire(&group->word) >= ARS__UNIT) return 0;
     ars__san_acquire(group);
     return 1;
 }
@@ -73,6 +74,27 @@ static ARS__NOINLINE int wait_slow(void *object, ars__task *self, ars_time deadl
     ars__san_acquire(group);
     return rc;
 }
+
+static int look(void *object, void *value)
+{
+    (void)value;
+    return is_done(object) ? 0 : ARS__NOT_READY;
+}
+
+static int enqueue(void *object, ars__node *node)
+{
+    ars__gate *group = object;
+    uint32_t word = ars__gate_lock(group);
+    if (word >= ARS__UNIT) {
+        ars__gate_enqueue(group, word, node);
+        return 0;
+    }
+    ars__gate_unlock(group, word);
+    return 1;
+}
+
+const ars__waitable_class ars__waitgroup_waitable = {"wait group", look, enqueue, ars__gate_dequeue,
+                                                     NULL};
 
 int ars_waitgroup_wait(ars_waitgroup *handle, ars_time deadline)
 {
