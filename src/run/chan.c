@@ -54,8 +54,8 @@ int ars_chan_new(ars_chan **out, size_t elem, size_t cap, const ars_chan_opt *op
 void ars_chan_free(ars_chan *chan)
 {
     if (!chan) return;
-    if (chan->kind == ARS__CHAN_SOURCE) ars__source_free(chan);
-    if (chan->source) ars__source_leave(chan);
+    if (chan->kind == ARS__CHAN_SOURCE) ars__feed_free(chan);
+    if (chan->source) ars__feed_leave(chan);
 #if ARS__ASSERTS
     if (chan->receivers.first || chan->senders.first) {
         ars__worker *w = ars__worker_here();
@@ -82,7 +82,7 @@ size_t ars_chan_cap(const ars_chan *chan)
 int ars_chan_close(ars_chan *chan)
 {
     if (!chan) return ARS_EINVAL;
-    if (chan->kind == ARS__CHAN_SOURCE) return ars__source_close(chan);
+    if (chan->kind == ARS__CHAN_SOURCE) return ars__feed_close(chan);
     ars__wakes wakes;
     ars__wakes_init(&wakes);
     ars__spin_lock(&chan->lock);
@@ -175,7 +175,7 @@ static ARS__NOINLINE int send_any(ars_chan *chan, const void *value, ars_time de
     int rc = ars__chan_sendable(chan);
     if (rc < 0) return rc;
     if (self && (rc = ars__wait_enter(self, deadline)) < 0) return rc;
-    if (chan->kind == ARS__CHAN_SOURCE) return ars__source_send(chan, value);
+    if (chan->kind == ARS__CHAN_SOURCE) return ars__feed_send(chan, value);
     if (deadline == 0 && ars__chan_no_room(chan)) return ARS_ETIMEDOUT;
     if (!self && deadline != 0) return send_thread(chan, value, deadline);
     ars__node *woken;
@@ -348,7 +348,7 @@ static int try_send(void *object, void *value)
     ars__node *woken;
     int rc = ars__chan_sendable(chan);
     if (rc < 0) return rc;
-    if (chan->kind == ARS__CHAN_SOURCE) return ars__source_send(chan, value);
+    if (chan->kind == ARS__CHAN_SOURCE) return ars__feed_send(chan, value);
     if (ars__chan_no_room(chan)) return ARS__NOT_READY;
     ars__spin_lock(&chan->lock);
     rc = ars__chan_put(chan, value, &woken);

@@ -192,11 +192,11 @@ extern const ars__wait_class ars__recv_class, ars__send_class;
 /* ---- subscribe.c ---- */
 
 /* Sends to every subscriber: 0 or ARS_EPIPE. */
-int ars__source_send(ars_chan *source, const void *value);
-int ars__source_close(ars_chan *source);
+int ars__feed_send(ars_chan *source, const void *value);
+int ars__feed_close(ars_chan *source);
 /* Takes a subscriber out of its source's list, or a source's subscribers from it. */
-void ars__source_leave(ars_chan *sub);
-void ars__source_free(ars_chan *source);
+void ars__feed_leave(ars_chan *sub);
+void ars__feed_free(ars_chan *source);
 
 /* ---- chan.c ---- */
 

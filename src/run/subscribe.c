@@ -30,7 +30,7 @@ static ars_chan *sub_of(ars__list *link)
     return ARS__MEMBER(link, ars_chan, subs);
 }
 
-int ars__source_send(ars_chan *source, const void *value)
+int ars__feed_send(ars_chan *source, const void *value)
 {
     ars__wakes wakes;
     ars__wakes_init(&wakes);
@@ -60,7 +60,7 @@ static void close_subs(ars_chan *source, ars__wakes *wakes)
     }
 }
 
-int ars__source_close(ars_chan *source)
+int ars__feed_close(ars_chan *source)
 {
     ars__wakes wakes;
     ars__wakes_init(&wakes);
@@ -73,7 +73,7 @@ int ars__source_close(ars_chan *source)
     return rc;
 }
 
-void ars__source_leave(ars_chan *sub)
+void ars__feed_leave(ars_chan *sub)
 {
     ars_chan *source = sub->source;
     ars__spin_lock(&source->lock);
@@ -82,9 +82,9 @@ void ars__source_leave(ars_chan *sub)
     sub->source = NULL;
 }
 
-void ars__source_free(ars_chan *source)
+void ars__feed_free(ars_chan *source)
 {
-    ars__source_close(source);
+    ars__feed_close(source);
     ars__spin_lock(&source->lock);
     while (!ars__list_empty(&source->subs)) {
         ars_chan *sub = sub_of(source->subs.next);
