@@ -152,8 +152,8 @@ ARS_INLINE int ars_deque_pop(ars_deque *deque, void **out)
         taken = ars_atomic_u64_cas_seq_cst(&deque->top, &top, bottom + 1);
         if (taken) *out = pointer;
     }
-    /* Empty now: top == bottom + 1.  Release: a later steal may read this and not the push's store. */
-    ars_atomic_u64_store_release(&deque->bottom, bottom + 1);
+    /* Empty now: top == bottom + 1.  Relaxed: who reads this can take nothing by it. */
+    ars_atomic_u64_store_relaxed(&deque->bottom, bottom + 1);
     return taken;
 }
 

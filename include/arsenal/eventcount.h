@@ -53,7 +53,7 @@ typedef struct ars_eventcount {
 ARS_INLINE uint32_t ars_eventcount_prepare(ars_eventcount *ec)
 {
     /* Acquire: pairs with the release in ars_eventcount_announce(), of a notifier that came before. */
-    ars_atomic_u32_add_acq_rel(&ec->waiters, 1);
+    ars_atomic_u32_add_acquire(&ec->waiters, 1);
     /* Acquire: pairs with the change of the epoch there. */
     return ars_atomic_u32_load_acquire(&ec->epoch);
 }
@@ -92,10 +92,13 @@ ARS_API int ars_eventcount_wait(ars_eventcount *ec, uint32_t key, ars_time deadl
  */
 ARS_INLINE int ars_eventcount_announce(ars_eventcount *ec)
 {
-    /* It adds nothing: a read-modify-write comes before or after that of the prepare; a load might not. */
-    if (ars_atomic_u32_add_acq_rel(&ec->waiters, 0) == 0) return 0;
+    /*
+     * It adds nothing: a read-modify-write comes before or after that of the
+     * prepare; a load might not.  Release: pairs with the acquire there.
+     */
+    if (ars_atomic_u32_add_release(&ec->waiters, 0) == 0) return 0;
     /* Release: pairs with the load of the epoch in ars_eventcount_prepare(). */
-    ars_atomic_u32_add_acq_rel(&ec->epoch, 1);
+    ars_atomic_u32_add_release(&ec->epoch, 1);
     return 1;
 }
 

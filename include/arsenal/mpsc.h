@@ -76,7 +76,7 @@ ARS_INLINE int ars_mpsc_pop(ars_mpsc *queue, ars_mpsc_node **out)
 {
     ars_mpsc_node *stub = &queue->stub;
     ars_mpsc_node *node = queue->first ? queue->first : stub;
-    /* Acquire, here and below: pairs with the link in ars_mpsc_push(). */
+    /* Acquire, also for the second: pairs with the link in ars_mpsc_push(). */
     ars_mpsc_node *next = (ars_mpsc_node *)ars_atomic_ptr_load_acquire(&node->next);
     if (node == stub) {
         if (!next) {
@@ -90,7 +90,8 @@ ARS_INLINE int ars_mpsc_pop(ars_mpsc *queue, ars_mpsc_node **out)
         if (ars_atomic_ptr_load_relaxed(&queue->last) != node) return ARS_EAGAIN;
         /* It is the last one, and something has to stay to link to. */
         ars_mpsc_push(queue, stub);
-        next = (ars_mpsc_node *)ars_atomic_ptr_load_acquire(&node->next);
+        /* Relaxed: the exchange in that push has acquired what came before the stub. */
+        next = (ars_mpsc_node *)ars_atomic_ptr_load_relaxed(&node->next);
         if (!next) return ARS_EAGAIN; /* another push came in between */
     }
     queue->first = next;
