@@ -1,0 +1,165 @@
+/* SPDX-License-Identifier: MIT */
+#define _GNU_SOURCE
+#include "test.h"
+
+#include <arsenal/ring.h>
+
+#include <pthread.h>
+#include <sched.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/san.h"
+
+static void refuses(void)
+{
+    ars_ring ring = {0};
+    uint64_t values[4], value = 7;
+    /* Zeroed it has no room and nothing in it. */
+    CHECK(!ars_ring_push(&ring, &value));
+    CHECK_EQ(ars_ring_push_many(&ring, &value, 1), 0);
+    CHECK(!ars_ring_pop(&ring, &value));
+    CHECK_EQ(ars_ring_pop_many(&ring, &value, 1), 0);
+    CHECK_EQ(ars_ring_size(&ring), 0);
+    CHECK_EQ(ars_ring_init(&ring, NULL, 4, 8), ARS_EINVAL);
+    CHECK_EQ(ars_ring_init(&ring, values, 0, 8), ARS_EINVAL);
+    CHECK_EQ(ars_ring_init(&ring, values, 4, 0), ARS_EINVAL);
+    CHECK_EQ(ars_ring_init(&ring, values, SIZE_MAX / 8, 8), ARS_EOVERFLOW);
+    CHECK_EQ(ars_ring_init(&ring, values, 4, 8), 0);
+    CHECK(!ars_ring_pop(&ring, &value));
+    CHECK_EQ(ars_ring_push_many(&ring, &value, 0), 0);
+    CHECK_EQ(ars_ring_pop_many(&ring, &value, 1), 0);
+    CHECK_EQ(value, 7);
+}
+
+/* One thread, capacities that are no powers of two, all sizes, single calls and batches mixed. */
+static void capacities_and_sizes(void)
+{
+    for (size_t capacity = 1; capacity <= 9; capacity++) {
+        for (size_t size = 1; size <= 17; size++) {
+            ars_ring ring;
+            unsigned char *values = malloc(capacity * size), in[12 * 17], out[12 * 17 + 1];
+            unsigned pushed = 0, popped = 0;
+            uint64_t random = capacity * 100 + size;
+            CHECK(values);
+            CHECK_EQ(ars_ring_init(&ring, values, capacity, size), 0);
+            while (popped < 500) {
+                random = random * UINT64_C(6364136223846793005) + 1442695040888963407;
+                size_t n = random >> 40 & 1 ? 1 : (size_t)(random >> 41) % 13, room;
+                room = capacity - (pushed - popped);
+                for (size_t i = 0; i < n; i++) memset(in + i * size, (int)(pushed + i), size);
+                size_t expected = n < room ? n : room;
+                CHECK_EQ(n == 1 ? (size_t)ars_ring_push(&ring, in)
+                                : ars_ring_push_many(&ring, in, n),
+                         expected);
+                pushed += (unsigned)expected;
+                CHECK_EQ(ars_ring_size(&ring), pushed - popped);
+                n = random >> 50 & 1 ? 1 : (size_t)(random >> 51) % 13;
+                expected = n < pushed - popped ? n : pushed - popped;
+                out[expected * size] = 0x5a;
+                CHECK_EQ(n == 1 ? (size_t)ars_ring_pop(&ring, out)
+                                : ars_ring_pop_many(&ring, out, n),
+                         expected);
+                CHECK_EQ(out[expected * size], 0x5a);
+                for (size_t i = 0; i < expected * size; i++)
+                    CHECK_EQ(out[i], (popped + i / size) & 255);
+                popped += (unsigned)expected;
+            }
+            free(values);
+        }
+    }
+}
+
+/* ---- a producer and a consumer ---- */
+
+typedef struct letter {
+    uint64_t number, check;
+} letter;
+
+enum { CAPACITY = 37, BATCH = 50 };
+
+static uint64_t letters;
+
+static void produce(ars_ring *ring)
+{
+    letter batch[BATCH];
+    for (uint64_t next = 0; next < letters;) {
+        size_t n = next % 3 == 0 ? 1 : (size_t)(next % BATCH) + 1, done;
+        if (n > letters - next) n = (size_t)(letters - next);
+        for (size_t i = 0; i < n; i++) batch[i] = (letter){next + i, ~(next + i)};
+        done = n == 1 ? (size_t)ars_ring_push(ring, batch) : ars_ring_push_many(ring, batch, n);
+        next += done;
+        if (done == 0) sched_yield();
+    }
+}
+
+static void consume(ars_ring *ring)
+{
+    letter batch[BATCH];
+    for (uint64_t next = 0; next < letters;) {
+        size_t n = next % 5 == 0 ? 1 : (size_t)(next % BATCH) + 1;
+        n = n == 1 ? (size_t)ars_ring_pop(ring, batch) : ars_ring_pop_many(ring, batch, n);
+        for (size_t i = 0; i < n; i++, next++)
+            CHECK(batch[i].number == next && batch[i].check == ~next);
+        if (n == 0) sched_yield();
+    }
+}
+
+static void *produces(void *ring)
+{
+    produce(ring);
+    return NULL;
+}
+
+static void two_threads(void)
+{
+    static ars_ring ring;
+    static letter values[CAPACITY];
+    pthread_t thread;
+    letters = (uint64_t)(ARS__TSAN ? 20000 : test_times(3000000, 200000));
+    CHECK_EQ(ars_ring_init(&ring, values, CAPACITY, sizeof(letter)), 0);
+    CHECK(pthread_create(&thread, NULL, produces, &ring) == 0);
+    consume(&ring);
+    CHECK(pthread_join(thread, NULL) == 0);
+    CHECK_EQ(ars_ring_size(&ring), 0);
+}
+
+/* The same memory at two addresses, in two processes. */
+static void two_processes(void)
+{
+    typedef struct shared {
+        ars_ring ring;
+        letter values[CAPACITY];
+    } shared;
+    int fd = memfd_create("ring", MFD_CLOEXEC), status;
+    letters = (uint64_t)(ARS__TSAN ? 20000 : test_times(1000000, 100000));
+    CHECK(fd >= 0 && ftruncate(fd, sizeof(shared)) == 0);
+    shared *here = mmap(NULL, sizeof *here, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    shared *there = mmap(NULL, sizeof *there, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    CHECK(here != MAP_FAILED && there != MAP_FAILED && here != there);
+    CHECK_EQ(ars_ring_init(&here->ring, here->values, CAPACITY, sizeof(letter)), 0);
+    fflush(stdout);
+    pid_t pid = fork();
+    CHECK(pid >= 0);
+    if (pid == 0) {
+        munmap(here, sizeof *here);
+        alarm(60);
+        produce(&there->ring);
+        _exit(0);
+    }
+    munmap(there, sizeof *there);
+    consume(&here->ring);
+    CHECK(waitpid(pid, &status, 0) == pid && WIFEXITED(status) && WEXITSTATUS(status) == 0);
+    munmap(here, sizeof *here);
+    close(fd);
+}
+
+static const test_case cases[] = {
+    {"refuses", refuses},
+    {"capacities_and_sizes", capacities_and_sizes},
+    {"two_threads", two_threads},
+    {"two_processes", two_processes},
+};
+TEST_MAIN(cases)
