@@ -51,7 +51,6 @@ func main() {
 		for _, b := range benches {
 			if b.id == id {
 				runtime.GOMAXPROCS(b.procs)
-				runtime.GC()
 				ns = b.run(n)
 			}
 		}
