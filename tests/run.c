@@ -165,12 +165,12 @@ enum { POSTERS = 4, POSTS = 2000 };
 
 typedef struct posters {
     ars_runtime *rt;
-    long ran;
+    ars_atomic_i64 ran;
 } posters;
 
 static int counts(void *arg)
 {
-    ((posters *)arg)->ran++;
+    ars_atomic_i64_add_relaxed(&((posters *)arg)->ran, 1);
     return 0;
 }
 
@@ -192,9 +192,10 @@ static int takes_posts(void *arg)
     CHECK_EQ(ars_post(NULL, counts, &p), ARS_EINVAL);
     CHECK_EQ(ars_post(p.rt, NULL, &p), ARS_EINVAL);
     for (int i = 0; i < POSTERS; i++) CHECK_EQ(pthread_create(&threads[i], NULL, poster, &p), 0);
-    while (p.ran < POSTERS * POSTS) CHECK_EQ(ars_sleep(ars_after(ARS_MILLISECOND / 2)), 0);
+    while (ars_atomic_i64_load_relaxed(&p.ran) < POSTERS * POSTS)
+        CHECK_EQ(ars_sleep(ars_after(ARS_MILLISECOND / 2)), 0);
     for (int i = 0; i < POSTERS; i++) pthread_join(threads[i], NULL);
-    CHECK_EQ(p.ran, POSTERS * POSTS);
+    CHECK_EQ(ars_atomic_i64_load_relaxed(&p.ran), POSTERS * POSTS);
     return 0;
 }
 
@@ -346,7 +347,7 @@ static int works(void *arg)
 
 static void exhausted(const ars_alloc *alloc)
 {
-    ars_config config = {.alloc = alloc};
+    ars_config config = {.alloc = alloc, .workers = world_workers()};
     ars_run(works, NULL, &config);
 }
 

@@ -278,7 +278,7 @@ static int many_under_deadlines(void *arg)
 
 static void exhausted(const ars_alloc *alloc)
 {
-    ars_config config = {.alloc = alloc};
+    ars_config config = {.alloc = alloc, .workers = world_workers()};
     ars_run(many_under_deadlines, NULL, &config);
 }
 

@@ -372,7 +372,7 @@ static int hundreds(void *arg)
 
 static void exhausted(const ars_alloc *alloc)
 {
-    ars_config config = {.alloc = alloc};
+    ars_config config = {.alloc = alloc, .workers = world_workers()};
     ars_run(hundreds, NULL, &config);
 }
 

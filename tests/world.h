@@ -11,6 +11,7 @@
 #include <arsenal/clock.h>
 #include <arsenal/run.h>
 #include <arsenal/scope.h>
+#include <stdlib.h>
 
 #include "base/assert.h"
 #include "test.h"
@@ -29,11 +30,19 @@ static inline void world_report(void *ctx, const char *line)
     snprintf(w->reports + used, sizeof w->reports - used, "%s\n", line);
 }
 
+/* One, so that what happens is determined; or as ARS_TEST_WORKERS says, for all that holds with any number. */
+static inline unsigned world_workers(void)
+{
+    const char *n = getenv("ARS_TEST_WORKERS");
+    return n ? (unsigned)atoi(n) : 1;
+}
+
 static inline void world_begin(world *w)
 {
     memset(w, 0, sizeof *w);
     ars_alloc_tracker_init(&w->tracker, NULL);
     w->config.alloc = &w->tracker.alloc;
+    w->config.workers = world_workers();
     w->config.report = world_report;
     w->config.report_ctx = w;
     test_gate_begin(&w->gate, &w->tracker);
@@ -49,7 +58,7 @@ static inline void world_run_threads(ars_fn *fn, int expected, int threads)
     static world w;
     world_begin(&w);
     int rc = ars_run(fn, &w, &w.config);
-    test_gate_end(&w.gate, 4 * threads);
+    test_gate_end(&w.gate, 4 * (threads + (long)w.config.workers - 1));
     CHECK_STR(w.reports, "");
     CHECK_EQ(rc, expected);
 }

@@ -138,10 +138,14 @@ static inline ars__task *pop(ars__worker *w)
     return task;
 }
 
-/* A task that is ready again: at home, or, if it may move, where others can take it. */
+/*
+ * A task that is ready again: at home, or, if it may move, where others can
+ * take it; but not while this worker still stands on its stack and looks for
+ * something else to run.
+ */
 static inline void make_ready(ars__worker *w, ars__task *task)
 {
-    if (ARS__UNLIKELY(task->ctx.flags & ARS__MIGRATES)) {
+    if (ARS__UNLIKELY(task->ctx.flags & ARS__MIGRATES) && task != w->current) {
         ars__wheel_remove(&w->wheel, &task->timer);
         ars__sched_offer(w, task);
         return;
@@ -247,8 +251,8 @@ void ars__sched_drain(ars__worker *w)
 static int has_reason_to_stay(ars__worker *w)
 {
     ars_runtime *rt = w->rt;
-    return !ars__inbox_empty(&w->inbox) || ars_atomic_u32_load_seq_cst(&rt->stop) ||
-           (rt->n > 1 && ars__sched_anything(rt));
+    return w->head != w->tail || !ars__inbox_empty(&w->inbox) ||
+           ars_atomic_u32_load_seq_cst(&rt->stop) || (rt->n > 1 && ars__sched_anything(rt));
 }
 
 static void sleep_until(ars__worker *w, ars_time deadline)
@@ -257,6 +261,8 @@ static void sleep_until(ars__worker *w, ars_time deadline)
     uint32_t how = w->poller ? ARS__IN_POLLER : ARS__ON_FUTEX;
     ars_atomic_u32_swap_seq_cst(&w->sleeping, how);
     if (rt->n > 1) ars_atomic_u32_add_seq_cst(&rt->asleep, 1);
+    /* After the exchange: see ars__tell_drainer(). */
+    if (ARS__UNLIKELY(ars_atomic_ptr_load_seq_cst(&rt->drainer) != NULL)) ars__tell_drainer(rt);
     if (!has_reason_to_stay(w)) {
         if (w->poller)
             w->poller->ops->turn(w->poller, deadline);
@@ -302,11 +308,18 @@ static ars__task *try_starved(ars__worker *w)
     return task;
 }
 
+/* A task that any worker may take becomes this one's. */
+static inline void adopt(ars__worker *w, ars__task *task)
+{
+    if (!(task->ctx.flags & ARS__NEW)) __atomic_store_n(&task->worker, w, __ATOMIC_RELAXED);
+}
+
 /* Gives a new task its stack, or keeps it for later. */
 static ars__task *settle(ars__worker *w, ars__task *task)
 {
-    if (!task || !(task->ctx.flags & ARS__NEW)) {
-        if (task) __atomic_store_n(&task->worker, w, __ATOMIC_RELAXED); /* it has moved */
+    if (!task) return NULL;
+    if (!(task->ctx.flags & ARS__NEW)) {
+        adopt(w, task);
         return task;
     }
     if (ARS__LIKELY(ars__sched_prepare(w, task) == 0)) return task;
@@ -505,6 +518,7 @@ static ARS__NOINLINE int yield_slow(ars__worker *w, ars__task *self)
     }
     ars__task *task;
     while ((task = ars__sched_oldest(w)) != NULL) {
+        adopt(w, task);
         push(w, task);
         if (w->rt->n > 1) break; /* the others may be taken by other workers */
     }

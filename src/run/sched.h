@@ -339,6 +339,8 @@ int ars__task_go(ars__group *group, ars_fn *fn, void *arg, const void *args, siz
                  const ars_task_opt *opt);
 /* Whether no task but the root task lives. */
 int ars__all_ended(ars_runtime *rt);
+/* Wakes the one who waits for that, if it is so. */
+void ars__tell_drainer(ars_runtime *rt);
 /* The name that a task was given, or NULL. */
 const char *ars__task_name(const ars__task *task);
 

@@ -103,7 +103,13 @@ int ars__task_go(ars__group *group, ars_fn *fn, void *arg, const void *args, siz
     return 0;
 }
 
-/* All tasks have ended when as many died as were born: those who die say so while somebody waits for that. */
+/*
+ * All tasks have ended when as many died as were born.  Whoever ends a task
+ * looks whether somebody waits for that; without a fence, so it may miss one
+ * that has just begun to.  A worker that is about to sleep looks again, after
+ * an exchange: either it sees the one who waits, or that one, who writes before
+ * it counts, sees its dead.
+ */
 int ars__all_ended(ars_runtime *rt)
 {
     uint64_t died = 0, born = 0;
@@ -116,7 +122,7 @@ int ars__all_ended(ars_runtime *rt)
     return born == died;
 }
 
-static ARS__NOINLINE void tell_drainer(ars_runtime *rt)
+void ars__tell_drainer(ars_runtime *rt)
 {
     if (!ars__all_ended(rt)) return;
     ars__task *drainer = ars_atomic_ptr_swap_seq_cst(&rt->drainer, NULL);
@@ -149,7 +155,7 @@ static void end(ars__task *task, int result, int *result_out)
     ars__group_child_ended(group, result);
     __atomic_store_n(&worker->died, worker->died + 1, __ATOMIC_RELEASE);
     if (ARS__UNLIKELY(ars_atomic_ptr_load_relaxed(&worker->rt->drainer) != NULL))
-        tell_drainer(worker->rt);
+        ars__tell_drainer(worker->rt);
 }
 
 /* Keeps the extra registers' room out of the frame of tasks that do not need it. */
