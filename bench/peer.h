@@ -13,6 +13,7 @@
  * when it cannot be done.  While it waits for a line it does nothing.
  */
 
+#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <spawn.h>
@@ -56,6 +57,14 @@ static inline int peer_line(struct peer *p, char *line, size_t size)
     return -1;
 }
 
+/* A pipe that no other process keeps open. */
+static inline int peer_pipe(int ends[2])
+{
+    if (pipe(ends)) return -1;
+    for (int i = 0; i < 2; i++) fcntl(ends[i], F_SETFD, FD_CLOEXEC);
+    return 0;
+}
+
 static inline int peer_spawn(struct peer *p)
 {
     extern char **environ;
@@ -63,8 +72,8 @@ static inline int peer_spawn(struct peer *p)
     int in[2], out[2];
     posix_spawn_file_actions_t files;
 
-    if (pipe(in)) return -1;
-    if (pipe(out)) {
+    if (peer_pipe(in)) return -1;
+    if (peer_pipe(out)) {
         close(in[0]);
         close(in[1]);
         return -1;
@@ -72,10 +81,6 @@ static inline int peer_spawn(struct peer *p)
     posix_spawn_file_actions_init(&files);
     posix_spawn_file_actions_adddup2(&files, in[0], 0);
     posix_spawn_file_actions_adddup2(&files, out[1], 1);
-    for (int i = 0; i < 2; i++) {
-        posix_spawn_file_actions_addclose(&files, in[i]);
-        posix_spawn_file_actions_addclose(&files, out[i]);
-    }
     int rc = posix_spawn(&p->pid, p->path, &files, NULL, argv, environ);
     posix_spawn_file_actions_destroy(&files);
     close(in[0]);
