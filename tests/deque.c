@@ -142,7 +142,7 @@ static void *works(void *arg)
 static void each_is_taken_once(void)
 {
     pthread_t threads[WORKERS];
-    per_worker = (unsigned)(ARS__TSAN ? 3000 : test_times(100000, 10000));
+    per_worker = (unsigned)(ARS__TSAN ? 40000 : test_times(400000, 20000));
     ars_atomic_u64_store_relaxed(&left, (uint64_t)WORKERS * per_worker);
     CHECK(pthread_barrier_init(&start, NULL, WORKERS) == 0);
     for (unsigned i = 0; i < WORKERS; i++) {

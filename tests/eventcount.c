@@ -102,7 +102,7 @@ static void many_to_many(void)
 {
     pthread_t threads[PRODUCERS + CONSUMERS];
     uint64_t sums[CONSUMERS] = {0}, sum = 0;
-    values = (unsigned)(ARS__TSAN ? 1000 : test_times(20000, 3000));
+    values = (unsigned)(ARS__TSAN ? 10000 : test_times(100000, 10000));
     CHECK_EQ(ars_queue_init(&queue, cells, CAPACITY, 8), 0);
     CHECK(pthread_barrier_init(&start, NULL, PRODUCERS + CONSUMERS) == 0);
     for (int i = 0; i < CONSUMERS; i++)

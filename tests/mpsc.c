@@ -110,7 +110,7 @@ static void many_senders(void)
 {
     pthread_t threads[SENDERS];
     unsigned next[SENDERS] = {0}, total = 0;
-    messages = (unsigned)(ARS__TSAN ? 3000 : test_times(100000, 10000));
+    messages = (unsigned)(ARS__TSAN ? 50000 : test_times(1000000, 50000));
     CHECK(pthread_barrier_init(&start, NULL, SENDERS + 1) == 0);
     for (uintptr_t i = 0; i < SENDERS; i++)
         CHECK(pthread_create(&threads[i], NULL, sends, (void *)i) == 0);

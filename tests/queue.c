@@ -117,7 +117,7 @@ static void many_to_many(void)
 {
     pthread_t threads[PRODUCERS + CONSUMERS];
     static uint64_t sums[CONSUMERS][PRODUCERS];
-    letters = (unsigned)(ARS__TSAN ? 3000 : test_times(100000, 10000));
+    letters = (unsigned)(ARS__TSAN ? 125000 : test_times(1250000, 50000));
     CHECK((cells = malloc(ARS_QUEUE_BYTES(CAPACITY, sizeof(letter)))));
     CHECK_EQ(ars_queue_init(&queue, cells, CAPACITY, sizeof(letter)), 0);
     CHECK(pthread_barrier_init(&start, NULL, PRODUCERS + CONSUMERS) == 0);

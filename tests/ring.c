@@ -118,7 +118,7 @@ static void two_threads(void)
     static ars_ring ring;
     static letter values[CAPACITY];
     pthread_t thread;
-    letters = (uint64_t)(ARS__TSAN ? 20000 : test_times(3000000, 200000));
+    letters = (uint64_t)(ARS__TSAN ? 1000000 : test_times(10000000, 500000));
     CHECK_EQ(ars_ring_init(&ring, values, CAPACITY, sizeof(letter)), 0);
     CHECK(pthread_create(&thread, NULL, produces, &ring) == 0);
     consume(&ring);
@@ -134,7 +134,7 @@ static void two_processes(void)
         letter values[CAPACITY];
     } shared;
     int fd = memfd_create("ring", MFD_CLOEXEC), status;
-    letters = (uint64_t)(ARS__TSAN ? 20000 : test_times(1000000, 100000));
+    letters = (uint64_t)(ARS__TSAN ? 200000 : test_times(5000000, 200000));
     CHECK(fd >= 0 && ftruncate(fd, sizeof(shared)) == 0);
     shared *here = mmap(NULL, sizeof *here, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
     shared *there = mmap(NULL, sizeof *there, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
