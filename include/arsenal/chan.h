@@ -30,7 +30,10 @@ enum ars_chan_flags {
      * one sender at a time and one receiver at a time (SPSC), or any number of
      * senders and one receiver at a time (MPSC).  The next one must have been
      * ordered behind the last, by a channel, a lock, or a group's wait.  The
-     * capacity is rounded up to a power of two and is at least 2 then.
+     * capacity is rounded up to a power of two and is at least 2 then; a value
+     * is handed over through the channel always, so senders that wait may be
+     * overtaken; and the channel may be freed only when the calls on it have
+     * returned, those of the other side too.
      */
     ARS_CHAN_SPSC = 1,
     ARS_CHAN_MPSC = 2,

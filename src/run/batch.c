@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Many values under one lock.  Documented in <arsenal/chan.h>. */
 #include "run/channel.h"
+#include "run/lane.h"
 
 /* What happened under the lock: how many values have moved, why no more, and who is to be woken. */
 typedef struct batch {
@@ -97,7 +98,7 @@ static int wait_to_recv(ars_chan *chan, char *values, size_t n, ars_time deadlin
 static int source_send_many(ars_chan *source, const char *values, size_t n)
 {
     for (size_t i = 0; i < n; i++) {
-        int rc = ars__source_send(source, values + i * source->elem);
+        int rc = ars__feed_send(source, values + i * source->elem);
         if (rc < 0) return i ? (int)i : rc;
     }
     return (int)n;
@@ -112,6 +113,7 @@ int ars_chan_send_many(ars_chan *chan, const void *values, size_t n, ars_time de
     if (n > INT32_MAX) n = INT32_MAX;
     if (n == 0) return 0;
     if (chan->kind == ARS__CHAN_SOURCE) return source_send_many(chan, values, n);
+    if (ars__chan_is_lane(chan)) return ars__lane_send(chan, values, n, deadline);
     if (deadline == 0 && ars__chan_no_room(chan)) return ARS_ETIMEDOUT;
     batch b;
     ars__spin_lock(&chan->lock);
@@ -132,6 +134,7 @@ int ars_chan_recv_many(ars_chan *chan, void *values, size_t n, ars_time deadline
     if (self && (rc = ars__wait_enter(self, deadline)) < 0) return rc;
     if (n > INT32_MAX) n = INT32_MAX;
     if (n == 0) return 0;
+    if (ars__chan_is_lane(chan)) return ars__lane_recv(chan, values, n, deadline);
     if (deadline == 0 && ars__chan_no_value(chan)) return ARS_ETIMEDOUT;
     batch b;
     ars__spin_lock(&chan->lock);

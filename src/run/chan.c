@@ -8,10 +8,14 @@
  * park: everything that would is a function of its own, entered by a jump.
  */
 #include "run/channel.h"
+#include "run/lane.h"
 
 ARS__STATIC_ASSERT(offsetof(ars_chan, alloc) <= 64);
 
-enum { KNOWN_FLAGS = ARS_CHAN_BROADCAST | ARS_CHAN_LATEST };
+enum {
+    SHAPES = ARS_CHAN_SPSC | ARS_CHAN_MPSC,
+    KNOWN_FLAGS = SHAPES | ARS_CHAN_BROADCAST | ARS_CHAN_LATEST
+};
 
 /* ---- making ---- */
 
@@ -40,11 +44,13 @@ int ars_chan_new(ars_chan **out, size_t elem, size_t cap, const ars_chan_opt *op
     if (!out || elem > INT32_MAX || cap > INT32_MAX || (opt->flags & ~(unsigned)KNOWN_FLAGS) ||
         (opt->flags & (opt->flags - 1)))
         return ARS_EINVAL;
-    if (opt->flags) {
-        if (cap) return ARS_EINVAL;
-        kind = ARS__CHAN_SOURCE;
+    ars_chan *chan;
+    if (opt->flags & SHAPES) {
+        chan = ars__lane_make(opt->alloc, opt->flags == ARS_CHAN_MPSC, elem, cap);
+    } else {
+        if (opt->flags && cap) return ARS_EINVAL;
+        chan = ars__chan_make(opt->alloc, opt->flags ? ARS__CHAN_SOURCE : kind, elem, cap);
     }
-    ars_chan *chan = ars__chan_make(opt->alloc, kind, elem, cap);
     if (!chan) return ARS_ENOMEM;
     chan->latest = opt->flags == ARS_CHAN_LATEST;
     *out = chan;
@@ -65,13 +71,17 @@ void ars_chan_free(ars_chan *chan)
     }
 #endif
     const ars_alloc *alloc = chan->alloc;
+    size_t size = sizeof *chan + (size_t)chan->elem * chan->cap;
+    if (ars__chan_is_lane(chan)) size = ars__lane_size(chan);
     chan->kind = ARS__CHAN_FREED;
-    alloc->free(alloc->ctx, chan, sizeof *chan + (size_t)chan->elem * chan->cap, 64);
+    alloc->free(alloc->ctx, chan, size, 64);
 }
 
 size_t ars_chan_len(const ars_chan *chan)
 {
-    return chan ? __atomic_load_n(&chan->count, __ATOMIC_RELAXED) : 0;
+    if (!chan) return 0;
+    return ars__chan_is_lane(chan) ? ars__lane_len(chan)
+                                   : __atomic_load_n(&chan->count, __ATOMIC_RELAXED);
 }
 
 size_t ars_chan_cap(const ars_chan *chan)
@@ -83,6 +93,7 @@ int ars_chan_close(ars_chan *chan)
 {
     if (!chan) return ARS_EINVAL;
     if (chan->kind == ARS__CHAN_SOURCE) return ars__feed_close(chan);
+    if (ars__chan_is_lane(chan)) return ars__lane_close(chan);
     ars__wakes wakes;
     ars__wakes_init(&wakes);
     ars__spin_lock(&chan->lock);
@@ -176,6 +187,10 @@ static ARS__NOINLINE int send_any(ars_chan *chan, const void *value, ars_time de
     if (rc < 0) return rc;
     if (self && (rc = ars__wait_enter(self, deadline)) < 0) return rc;
     if (chan->kind == ARS__CHAN_SOURCE) return ars__feed_send(chan, value);
+    if (ars__chan_is_lane(chan)) {
+        rc = ars__lane_send(chan, value, 1, deadline);
+        return rc < 0 ? rc : 0;
+    }
     if (deadline == 0 && ars__chan_no_room(chan)) return ARS_ETIMEDOUT;
     if (!self && deadline != 0) return send_thread(chan, value, deadline);
     ars__node *woken;
@@ -200,6 +215,10 @@ static ARS__NOINLINE int recv_any(ars_chan *chan, void *value, ars_time deadline
     int rc = ars__chan_receivable(chan);
     if (rc < 0) return rc;
     if (self && (rc = ars__wait_enter(self, deadline)) < 0) return rc;
+    if (ars__chan_is_lane(chan)) {
+        rc = ars__lane_recv(chan, value, 1, deadline);
+        return rc < 0 ? rc : 0;
+    }
     if (deadline == 0 && ars__chan_no_value(chan)) return ARS_ETIMEDOUT;
     if (!self && deadline != 0) return recv_thread(chan, value, deadline);
     ars__node *woken;
@@ -334,6 +353,7 @@ static int try_recv(void *object, void *value)
     ars__node *woken;
     int rc = ars__chan_receivable(chan);
     if (rc < 0) return rc;
+    if (ars__chan_is_lane(chan)) return ars__lane_take(chan, value);
     if (ars__chan_no_value(chan)) return ARS__NOT_READY;
     ars__spin_lock(&chan->lock);
     rc = ars__chan_take(chan, value, &woken);
@@ -349,6 +369,7 @@ static int try_send(void *object, void *value)
     int rc = ars__chan_sendable(chan);
     if (rc < 0) return rc;
     if (chan->kind == ARS__CHAN_SOURCE) return ars__feed_send(chan, value);
+    if (ars__chan_is_lane(chan)) return ars__lane_put(chan, value);
     if (ars__chan_no_room(chan)) return ARS__NOT_READY;
     ars__spin_lock(&chan->lock);
     rc = ars__chan_put(chan, value, &woken);
@@ -360,6 +381,7 @@ static int try_send(void *object, void *value)
 static int enqueue_recv(void *object, ars__node *node)
 {
     ars_chan *chan = object;
+    if (ars__chan_is_lane(chan)) return ars__lane_link(chan, node, 0);
     ars__spin_lock(&chan->lock);
     int ready = chan->count || chan->closed || chan->lagged ||
                 ars__waitq_others(&chan->senders, ars__node_task(node));
@@ -374,6 +396,7 @@ static int enqueue_recv(void *object, ars__node *node)
 static int enqueue_send(void *object, ars__node *node)
 {
     ars_chan *chan = object;
+    if (ars__chan_is_lane(chan)) return ars__lane_link(chan, node, 1);
     ars__spin_lock(&chan->lock);
     int ready = chan->closed || chan->count < chan->cap ||
                 ars__waitq_others(&chan->receivers, ars__node_task(node));

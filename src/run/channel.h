@@ -3,7 +3,7 @@
 #define ARS_RUN_CHANNEL_H
 
 /*
- * The inside of a channel.  Private to chan.c, batch.c, ring.c and subscribe.c.
+ * The inside of a channel.  Private to chan.c, batch.c, lane.c and subscribe.c.
  *
  * Everything of the first cache line but 'kind' is guarded by the lock.  What
  * is true while it is free:
@@ -37,7 +37,8 @@ enum ars__chan_kind {
     ARS__CHAN_PLAIN = 2,
     ARS__CHAN_SUBSCRIBER = 3, /* somebody sends through its source only */
     ARS__CHAN_SOURCE = 4,
-    ARS__CHAN_RING = 5 /* SPSC, MPSC: an ars__ring */
+    ARS__CHAN_SPSC = 5, /* these two are ars__lanes */
+    ARS__CHAN_MPSC = 6
 };
 
 struct ars_chan {
@@ -58,6 +59,11 @@ struct ars_chan {
 
 #define ARS__CHAN_SENT(chan)  ((void *)&(chan)->count)
 #define ARS__CHAN_TAKEN(chan) ((void *)&(chan)->head)
+
+static inline int ars__chan_is_lane(const ars_chan *chan)
+{
+    return chan->kind >= ARS__CHAN_SPSC;
+}
 
 static inline void ars__chan_copy(void *to, const void *from, uint32_t elem)
 {

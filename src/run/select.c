@@ -14,12 +14,18 @@
  */
 #include "os/os.h"
 #include "run/channel.h"
+#include "run/lane.h"
 
 /* How often a select goes back before it lets other threads run. */
 enum { PATIENCE = 10 };
 
-/* Neither an index nor an error: the task has to park, with a case that becomes due or without. */
-enum { TO_PARK = INT32_MAX, TO_PARK_DUE = INT32_MAX - 1, NONE_READY = INT32_MAX - 2 };
+/* Neither an index nor an error: the task is linked, or decided, and has to park. */
+enum {
+    TO_PARK = 0x1000000,
+    DUE = 1,   /* added: one of the cases becomes due */
+    LANES = 2, /* added: one of the channels wakes with ARS__RETRY */
+    NONE_READY = 0x2000000
+};
 
 /* ---- random numbers ---- */
 
@@ -46,9 +52,9 @@ extern const ars__waitable_class ars__sem_waitable __attribute__((weak));
 extern const ars__waitable_class ars__waitgroup_waitable __attribute__((weak));
 
 static const ars__waitable_class *const classes[ARS__CASE_KINDS] = {
-    [ARS__CASE_RECV] = &ars__recv_waitable,   [ARS__CASE_SEND] = &ars__send_waitable,
-    [ARS__CASE_TICK] = &ars__tick_waitable,   [ARS__CASE_GROUP] = &ars__group_waitable,
-    [ARS__CASE_EVENT] = &ars__event_waitable, [ARS__CASE_SEM] = &ars__sem_waitable,
+    [ARS__CASE_RECV] = &ars__recv_waitable,           [ARS__CASE_SEND] = &ars__send_waitable,
+    [ARS__CASE_TICK] = &ars__tick_waitable,           [ARS__CASE_GROUP] = &ars__group_waitable,
+    [ARS__CASE_EVENT] = &ars__event_waitable,         [ARS__CASE_SEM] = &ars__sem_waitable,
     [ARS__CASE_WAITGROUP] = &ars__waitgroup_waitable,
 };
 
@@ -106,7 +112,13 @@ static void unlink(ars_case *cases, uint32_t n, uint32_t but)
     }
 }
 
-/* TO_PARK, TO_PARK_DUE; NONE_READY: a case has become ready, everything is unlinked. */
+static inline int is_lane(const ars_case *c)
+{
+    return c->object && (c->ars__kind == ARS__CASE_RECV || c->ars__kind == ARS__CASE_SEND) &&
+           ars__chan_is_lane(c->object);
+}
+
+/* TO_PARK ...; NONE_READY: a case has become ready, everything is unlinked. */
 static int link(ars__task *self, ars_case *cases, uint32_t n)
 {
     int verdict = TO_PARK;
@@ -119,12 +131,13 @@ static int link(ars__task *self, ars_case *cases, uint32_t n)
         const ars__waitable_class *class = class_of(&cases[i]);
         if (!class) continue;
         if (class->due) {
-            verdict = TO_PARK_DUE;
+            verdict |= DUE;
             continue;
         }
+        if (is_lane(&cases[i])) verdict |= LANES;
         if (!class->enqueue(cases[i].object, ars__case_node(&cases[i]))) continue;
         /* Ready.  If the claim fails somebody has done another case for us, and wakes us. */
-        if (!ars__task_claim(self)) return TO_PARK;
+        if (!ars__task_claim(self)) return verdict;
         unlink(cases, i, UINT32_MAX);
         return NONE_READY;
     }
@@ -215,15 +228,33 @@ static inline int woken(const ars_case *cases, int rc)
     return rc;
 }
 
+/*
+ * The parks of a select with a channel that says no more than that it is worth
+ * another try.  What that was worth goes to the next in line if another case is
+ * done.
+ */
+static ARS__NOINLINE int park_again(ars__task *self, ars_case *cases, size_t n, ars_time deadline,
+                                    int verdict)
+{
+    for (;;) {
+        ars_time until = verdict & DUE ? first_due(cases, deadline) : deadline;
+        int rc = ars__park(self, &select_class, n ? cases : NULL, until);
+        if (rc < ARS__RETRY_SELECT) return woken(cases, rc);
+        uint32_t tried = rc & UINT32_C(0xffff);
+        verdict = decide(self, cases, n, deadline);
+        if (verdict >= TO_PARK) continue;
+        if (verdict < 0 || (verdict & UINT32_C(0xffff)) != tried)
+            ars__lane_pass_on(cases[tried].object, cases[tried].ars__kind == ARS__CASE_SEND);
+        return verdict;
+    }
+}
+
 static ARS__NOINLINE int select_thread(ars_case *cases, size_t n, ars_time deadline)
 {
     ars__thread room;
     ars__task *self = ars__thread_begin(&room);
     int rc = decide(self, cases, n, deadline);
-    if (rc == TO_PARK || rc == TO_PARK_DUE) {
-        if (rc == TO_PARK_DUE) deadline = first_due(cases, deadline);
-        rc = woken(cases, ars__park(self, &select_class, n ? cases : NULL, deadline));
-    }
+    if (rc >= TO_PARK) rc = park_again(self, cases, n, deadline, rc);
     ars__thread_end(&room);
     return rc;
 }
@@ -235,7 +266,7 @@ int ars_select(ars_case *cases, size_t n, ars_time deadline)
     int rc = ars__wait_enter(self, deadline);
     if (rc < 0) return rc;
     rc = decide(self, cases, n, deadline);
-    if (rc < TO_PARK_DUE) return rc;
-    if (ARS__UNLIKELY(rc == TO_PARK_DUE)) deadline = first_due(cases, deadline);
+    if (rc < TO_PARK) return rc;
+    if (ARS__UNLIKELY(rc != TO_PARK)) return park_again(self, cases, n, deadline, rc);
     return woken(cases, ars__park(self, &select_class, n ? cases : NULL, deadline));
 }

@@ -23,8 +23,14 @@
 
 #include "run/waitq.h"
 
-/* What try returns when the case cannot be done. */
-enum { ARS__NOT_READY = 1 };
+enum {
+    /* What try returns when the case cannot be done. */
+    ARS__NOT_READY = 1,
+    /* What who waits for a channel of a declared shape is woken with: nothing is done, try again. */
+    ARS__RETRY = 2,
+    /* The same as the result of a select, with the index of the case. */
+    ARS__RETRY_SELECT = 0x40000
+};
 
 typedef struct ars__waitable_class {
     const char *what; /* for reports: "receive" ... */
@@ -73,12 +79,17 @@ static inline int ars__node_is_select(const ars__node *node)
     return (node->who & ARS__OF_SELECT) != 0;
 }
 
-/* What a waiter is to be woken with, for whom 'rc' (0, ARS_EPIPE, ARS_EOVERFLOW) is the outcome. */
+/* What a waiter is to be woken with, for whom 'rc' (0, ARS_EPIPE, ARS_EOVERFLOW, ARS__RETRY) is the outcome. */
 static inline int ars__node_result(const ars__node *node, int rc)
 {
     if (ARS__LIKELY(!ars__node_is_select(node))) return rc;
     const ars_case *c = (const ars_case *)(const void *)((const char *)node - ARS__CASE_NODE);
-    return c->ars__index + (rc == 0 ? 0 : rc == ARS_EPIPE ? ARS_CLOSED(0) : ARS_LAGGED(0));
+    switch (rc) {
+    case 0: return c->ars__index;
+    case ARS_EPIPE: return ARS_CLOSED(c->ars__index);
+    case ARS__RETRY: return ARS__RETRY_SELECT + c->ars__index;
+    default: return ARS_LAGGED(c->ars__index);
+    }
 }
 
 /* Wakes the owner of a node that has been taken out; 'how' is for plain waiters. */
