@@ -104,6 +104,12 @@ static void thief(void)
     steal();
 }
 
+static void thief_of_three(void)
+{
+    thief();
+    steal();
+}
+
 static void both_taken_once(void)
 {
     all_taken_once();
@@ -136,20 +142,29 @@ static const model_program programs[] = {
     {"two thieves, an owner that pushes and pops",
      setup,
      {owner_push_pop, thief, thief},
-     both_taken_once},
+     both_taken_once,
+     0},
     {"two thieves, an owner that pops in between",
      setup,
      {owner_pop_push, thief, steal},
-     both_taken_once},
+     both_taken_once,
+     0},
     {"two thieves, an owner that fills cells again",
      setup,
      {owner_wraps, thief, thief},
-     all_taken_once},
-    {"thieves of one and of half", setup, {owner_push_pop, thief, steal_half}, both_taken_once},
+     all_taken_once,
+     0},
+    {"thieves of one and of half", setup, {owner_push_pop, thief, steal_half}, both_taken_once, 0},
+    {"two thieves of three, an owner that fills cells again",
+     setup,
+     {owner_wraps, thief_of_three, thief_of_three},
+     all_taken_once,
+     1},
     {"an owner that wakes and a thief that sleeps",
      setup,
      {owner_wakes, thief_sleeps},
-     somebody_saw},
+     somebody_saw,
+     0},
 };
 
 #define ONE_ORDER                                                                                  \

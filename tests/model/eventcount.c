@@ -84,10 +84,10 @@ static void nobody_waits(void)
 }
 
 static const model_program programs[] = {
-    {"one gives, one takes", setup, {gives, takes}, nobody_waits},
-    {"two give, one takes", setup, {gives, gives, takes}, NULL},
-    {"one gives two, two take", setup, {gives_two, takes, takes}, nobody_waits},
-    {"a notification hands over", setup, {publishes, waits_for_content}, NULL},
+    {"one gives, one takes", setup, {gives, takes}, nobody_waits, 0},
+    {"two give, one takes", setup, {gives, gives, takes}, NULL, 0},
+    {"one gives two, two take", setup, {gives_two, takes, takes}, nobody_waits, 0},
+    {"a notification hands over", setup, {publishes, waits_for_content}, NULL, 0},
 };
 static const model_survivor survivors[] = {{NULL, NULL, NULL}};
 MODEL_MAIN(programs, survivors)

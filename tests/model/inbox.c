@@ -102,11 +102,12 @@ static void somebody_saw(void)
 }
 
 static const model_program programs[] = {
-    {"two senders, two takes", setup, {sender_of_two, sender_of_one, owner}, all_taken},
+    {"two senders, two takes", setup, {sender_of_two, sender_of_one, owner}, all_taken, 0},
     {"a sender that wakes and an owner that sleeps",
      setup,
      {sender_wakes, owner_sleeps},
-     somebody_saw},
+     somebody_saw,
+     0},
 };
 static const model_survivor survivors[] = {
     {"ars__inbox_take swap 1", "acquire acq_rel",

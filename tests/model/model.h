@@ -62,6 +62,7 @@ typedef struct model_program {
     void (*setup)(void); /* makes the objects anew; calls model_shared() for each */
     void (*thread[MODEL_THREADS])(void);
     void (*finish)(void); /* after all threads have returned */
+    int large;            /* explored as it is only, not with weakened orders */
 } model_program;
 
 /* An access that may be weakened without any program failing, and why that is so. */
@@ -74,6 +75,9 @@ typedef struct model_survivor {
 
 int model_main(const model_program *programs, size_t n, const model_survivor *survivors,
                size_t survivor_count);
+
+/* All executions of one program, as it is: 1, or 0 if one of them fails. */
+int model_explore(const model_program *program);
 
 #define MODEL_MAIN(programs, survivors)                                                            \
     int main(void)                                                                                 \

@@ -112,12 +112,17 @@ static void somebody_saw(void)
 }
 
 static const model_program programs[] = {
-    {"two producers, three pops", setup, {producer_0, producer_1, consumer}, rest_is_there},
-    {"two producers of two", setup, {producer_0, producer_again, pops}, rest_is_there},
+    {"two producers, three pops", setup, {producer_0, producer_1, consumer}, rest_is_there, 0},
+    {"two producers of two, three pops",
+     setup,
+     {producer_0, producer_again, consumer},
+     rest_is_there,
+     0},
     {"a producer that wakes and a consumer that sleeps",
      setup,
      {producer_wakes, consumer_sleeps},
-     somebody_saw},
+     somebody_saw,
+     0},
 };
 static const model_survivor survivors[] = {{NULL, NULL, NULL}};
 MODEL_MAIN(programs, survivors)

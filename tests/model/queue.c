@@ -71,6 +71,18 @@ static void consumer_2(void)
     pop(2);
 }
 
+static void producer_of_three(void)
+{
+    producer_1();
+    push(22);
+}
+
+static void consumer_of_three(void)
+{
+    consumer_2();
+    pop(2);
+}
+
 static void both(void)
 {
     push(20);
@@ -100,9 +112,22 @@ static void once_and_in_order(void)
 }
 
 static const model_program programs[] = {
-    {"two producers, one consumer", setup, {producer_0, producer_1, consumer_2}, once_and_in_order},
-    {"one producer, two consumers", setup, {producer_3, consumer_1, consumer_2}, once_and_in_order},
-    {"a thread that is both", setup, {producer_0, both, consumer_2}, once_and_in_order},
+    {"two producers, one consumer",
+     setup,
+     {producer_0, producer_1, consumer_2},
+     once_and_in_order,
+     0},
+    {"one producer, two consumers",
+     setup,
+     {producer_3, consumer_1, consumer_2},
+     once_and_in_order,
+     0},
+    {"two producers and a consumer of three",
+     setup,
+     {producer_3, producer_of_three, consumer_of_three},
+     once_and_in_order,
+     1},
+    {"a thread that is both", setup, {producer_0, both, consumer_2}, once_and_in_order, 0},
 };
 static const model_survivor survivors[] = {{NULL, NULL, NULL}};
 MODEL_MAIN(programs, survivors)

@@ -89,9 +89,9 @@ static void rest_is_there(void)
 }
 
 static const model_program programs[] = {
-    {"six pushes, six pops", setup, {producer, consumer}, rest_is_there},
-    {"batches", setup, {producer_of_many, consumer_of_many}, rest_is_there},
-    {"batches against single pops", setup, {producer_of_many, consumer}, rest_is_there},
+    {"six pushes, six pops", setup, {producer, consumer}, rest_is_there, 0},
+    {"batches", setup, {producer_of_many, consumer_of_many}, rest_is_there, 0},
+    {"batches against single pops", setup, {producer_of_many, consumer}, rest_is_there, 0},
 };
 static const model_survivor survivors[] = {{NULL, NULL, NULL}};
 MODEL_MAIN(programs, survivors)

@@ -62,9 +62,9 @@ static void three_and_tries(void)
 }
 
 static const model_program programs[] = {
-    {"three that lock", setup, {locks, locks, locks}, three},
-    {"two that lock twice", setup, {locks_twice, locks_twice}, four},
-    {"three locks and two tries", setup, {locks_twice, locks, tries_twice}, three_and_tries},
+    {"three that lock", setup, {locks, locks, locks}, three, 0},
+    {"two that lock twice", setup, {locks_twice, locks_twice}, four, 0},
+    {"three locks and two tries", setup, {locks_twice, locks, tries_twice}, three_and_tries, 0},
 };
 static const model_survivor survivors[] = {{NULL, NULL, NULL}};
 MODEL_MAIN(programs, survivors)
