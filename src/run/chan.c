@@ -187,10 +187,6 @@ static ARS__NOINLINE int send_any(ars_chan *chan, const void *value, ars_time de
     if (rc < 0) return rc;
     if (self && (rc = ars__wait_enter(self, deadline)) < 0) return rc;
     if (chan->kind == ARS__CHAN_SOURCE) return ars__feed_send(chan, value);
-    if (ars__chan_is_lane(chan)) {
-        rc = ars__lane_send(chan, value, 1, deadline);
-        return rc < 0 ? rc : 0;
-    }
     if (deadline == 0 && ars__chan_no_room(chan)) return ARS_ETIMEDOUT;
     if (!self && deadline != 0) return send_thread(chan, value, deadline);
     ars__node *woken;
@@ -215,10 +211,6 @@ static ARS__NOINLINE int recv_any(ars_chan *chan, void *value, ars_time deadline
     int rc = ars__chan_receivable(chan);
     if (rc < 0) return rc;
     if (self && (rc = ars__wait_enter(self, deadline)) < 0) return rc;
-    if (ars__chan_is_lane(chan)) {
-        rc = ars__lane_recv(chan, value, 1, deadline);
-        return rc < 0 ? rc : 0;
-    }
     if (deadline == 0 && ars__chan_no_value(chan)) return ARS_ETIMEDOUT;
     if (!self && deadline != 0) return recv_thread(chan, value, deadline);
     ars__node *woken;
@@ -244,16 +236,6 @@ static inline int is_word(const ars_chan *chan)
     return ARS__LIKELY(chan && chan->kind == ARS__CHAN_WORD);
 }
 
-/* ars__wait_enter() for a task that is under no scope, not cancelled, and has budget; else 0. */
-static inline int enter(ars__worker *w, const ars__task *self)
-{
-    if (ARS__UNLIKELY(w->budget <= 0 || self->outermost || self->scope_limit != ARS_FOREVER ||
-                      ars_atomic_u32_load_relaxed(&self->group->reason)))
-        return 0;
-    w->budget--;
-    return 1;
-}
-
 static inline int plain_or_none(const ars__node *node)
 {
     return !node || !ars__node_is_select(node);
@@ -268,8 +250,9 @@ static ARS__NOINLINE int wake_any(ars__task *task, enum ars__how how)
 int ars_chan_send(ars_chan *chan, const void *value, ars_time deadline)
 {
     ars__worker *w = ars__worker_here();
-    if (ARS__UNLIKELY(ARS__SAN_FIBERS || !w || !is_word(chan) || !enter(w, w->current)))
-        return send_any(chan, value, deadline);
+    if (ARS__UNLIKELY(ARS__SAN_FIBERS || !w || !is_word(chan) || !ars__chan_enter(w, w->current)))
+        return chan && ars__chan_is_lane(chan) ? ars__lane_send_one(chan, value, deadline)
+                                               : send_any(chan, value, deadline);
     ars__task *self = w->current;
     ars__spin_lock(&chan->lock);
     ars__node *node = chan->receivers.first;
@@ -305,8 +288,9 @@ int ars_chan_send(ars_chan *chan, const void *value, ars_time deadline)
 int ars_chan_recv(ars_chan *chan, void *value, ars_time deadline)
 {
     ars__worker *w = ars__worker_here();
-    if (ARS__UNLIKELY(ARS__SAN_FIBERS || !w || !is_word(chan) || !enter(w, w->current)))
-        return recv_any(chan, value, deadline);
+    if (ARS__UNLIKELY(ARS__SAN_FIBERS || !w || !is_word(chan) || !ars__chan_enter(w, w->current)))
+        return chan && ars__chan_is_lane(chan) ? ars__lane_recv_one(chan, value, deadline)
+                                               : recv_any(chan, value, deadline);
     ars__task *self = w->current;
     ars__spin_lock(&chan->lock);
     ars__node *node = chan->senders.first;

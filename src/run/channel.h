@@ -193,6 +193,16 @@ static inline int ars__chan_sendable(const ars_chan *chan)
     return chan->kind == ARS__CHAN_FREED ? ARS_EBADF : 0;
 }
 
+/* ars__wait_enter() for a task that is under no scope, not cancelled, and has budget; else 0. */
+static inline int ars__chan_enter(ars__worker *w, const ars__task *self)
+{
+    if (ARS__UNLIKELY(w->budget <= 0 || self->outermost || self->scope_limit != ARS_FOREVER ||
+                      ars_atomic_u32_load_relaxed(&self->group->reason)))
+        return 0;
+    w->budget--;
+    return 1;
+}
+
 extern const ars__wait_class ars__recv_class, ars__send_class;
 
 /* ---- subscribe.c ---- */

@@ -125,7 +125,7 @@ static ARS__NOINLINE void wake(lane *l, ars__waitq *queue, ars_atomic_u32 *waits
     if (node) ars__node_wake(node, ARS__RETRY, ARS__WAKE_NEXT);
 }
 
-static inline int push_single(lane *l, const void *value)
+static inline int push_single(lane *l, const void *value, uint32_t elem)
 {
     uint64_t tail = ars_atomic_u64_load_relaxed(&l->tail);
     if (ARS__UNLIKELY(tail & CLOSED)) return ARS_EPIPE;
@@ -135,7 +135,7 @@ static inline int push_single(lane *l, const void *value)
         if (tail - l->seen_head > l->mask) return ARS__NOT_READY;
     }
     ars__san_acquire(ARS__CHAN_TAKEN(&l->chan));
-    ars__chan_copy(cell_at(l, tail)->value, value, l->chan.elem);
+    ars__chan_copy(cell_at(l, tail)->value, value, elem);
     ars__san_release(ARS__CHAN_SENT(&l->chan));
     return ars_atomic_u64_cas_seq_cst(&l->tail, &tail, tail + 1) ? 0 : ARS_EPIPE;
 }
@@ -164,7 +164,7 @@ static inline int push_multi(lane *l, const void *value)
     return 0;
 }
 
-static inline int pop_single(lane *l, void *value)
+static inline int pop_single(lane *l, void *value, uint32_t elem)
 {
     uint64_t head = ars_atomic_u64_load_relaxed(&l->head);
     if (ARS__UNLIKELY(head == l->seen_tail)) {
@@ -178,7 +178,7 @@ static inline int pop_single(lane *l, void *value)
         }
     }
     ars__san_acquire(ARS__CHAN_SENT(&l->chan));
-    ars__chan_copy(value, cell_at(l, head)->value, l->chan.elem);
+    ars__chan_copy(value, cell_at(l, head)->value, elem);
     ars__san_release(ARS__CHAN_TAKEN(&l->chan));
     ars_atomic_u64_swap_seq_cst(&l->head, head + 1);
     return 0;
@@ -205,7 +205,8 @@ static inline int pop_multi(lane *l, void *value)
 int ars__lane_put(ars_chan *chan, const void *value)
 {
     lane *l = lane_of(chan);
-    int rc = chan->kind == ARS__CHAN_SPSC ? push_single(l, value) : push_multi(l, value);
+    int rc =
+        chan->kind == ARS__CHAN_SPSC ? push_single(l, value, chan->elem) : push_multi(l, value);
     if (rc == 0 && ARS__UNLIKELY(ars_atomic_u32_load_seq_cst(&l->receiver_waits)))
         wake(l, &chan->receivers, &l->receiver_waits);
     return rc;
@@ -214,7 +215,7 @@ int ars__lane_put(ars_chan *chan, const void *value)
 int ars__lane_take(ars_chan *chan, void *value)
 {
     lane *l = lane_of(chan);
-    int rc = chan->kind == ARS__CHAN_SPSC ? pop_single(l, value) : pop_multi(l, value);
+    int rc = chan->kind == ARS__CHAN_SPSC ? pop_single(l, value, chan->elem) : pop_multi(l, value);
     if (rc == 0 && ARS__UNLIKELY(ars_atomic_u32_load_seq_cst(&l->senders_wait)))
         wake(l, &chan->senders, &l->senders_wait);
     return rc;
@@ -253,7 +254,7 @@ static int spin(lane *l, const ars__task *self, int to_send)
     const ars__worker *w = self ? self->worker : NULL;
     if (w && (w->rt->n == 1 || w->next || w->head != w->tail)) return 0;
     for (int i = 0; i < SPINS; i++) {
-        for (int k = 0; k < 4; k++) ars_atomic_pause();
+        for (int k = 0; k < 8; k++) ars_atomic_pause();
         if (to_send ? has_room(l) : has_value(l)) return 1;
     }
     return 0;
@@ -328,4 +329,63 @@ int ars__lane_recv(ars_chan *chan, char *values, size_t n, ars_time deadline)
             return rc;
         }
     }
+}
+
+static ARS__NOINLINE int send_one(ars_chan *chan, const void *value, ars_time deadline)
+{
+    ars__task *self = ars__task_self();
+    int rc = self ? ars__wait_enter(self, deadline) : 0;
+    if (rc == 0) rc = ars__lane_send(chan, value, 1, deadline);
+    return rc < 0 ? rc : 0;
+}
+
+static ARS__NOINLINE int recv_one(ars_chan *chan, void *value, ars_time deadline)
+{
+    ars__task *self = ars__task_self();
+    int rc = self ? ars__wait_enter(self, deadline) : 0;
+    if (rc == 0) rc = ars__lane_recv(chan, value, 1, deadline);
+    return rc < 0 ? rc : 0;
+}
+
+static ARS__NOINLINE int wake_receiver(lane *l)
+{
+    wake(l, &l->chan.receivers, &l->receiver_waits);
+    return 0;
+}
+
+static ARS__NOINLINE int wake_sender(lane *l)
+{
+    wake(l, &l->chan.senders, &l->senders_wait);
+    return 0;
+}
+
+/* Words from one to one go a way without calls, as those of plain channels do. */
+int ars__lane_send_one(ars_chan *chan, const void *value, ars_time deadline)
+{
+    ars__worker *w = ars__worker_here();
+    lane *l = lane_of(chan);
+    if (ARS__SAN_FIBERS || !w || chan->kind != ARS__CHAN_SPSC || chan->elem != 8 ||
+        !ars__chan_enter(w, w->current))
+        return send_one(chan, value, deadline);
+    if (ARS__UNLIKELY(push_single(l, value, 8) != 0)) {
+        w->budget++;
+        return send_one(chan, value, deadline);
+    }
+    if (ARS__UNLIKELY(ars_atomic_u32_load_seq_cst(&l->receiver_waits))) return wake_receiver(l);
+    return 0;
+}
+
+int ars__lane_recv_one(ars_chan *chan, void *value, ars_time deadline)
+{
+    ars__worker *w = ars__worker_here();
+    lane *l = lane_of(chan);
+    if (ARS__SAN_FIBERS || !w || chan->kind != ARS__CHAN_SPSC || chan->elem != 8 ||
+        !ars__chan_enter(w, w->current))
+        return recv_one(chan, value, deadline);
+    if (ARS__UNLIKELY(pop_single(l, value, 8) != 0)) {
+        w->budget++;
+        return recv_one(chan, value, deadline);
+    }
+    if (ARS__UNLIKELY(ars_atomic_u32_load_seq_cst(&l->senders_wait))) return wake_sender(l);
+    return 0;
 }

@@ -14,6 +14,10 @@ size_t ars__lane_size(const ars_chan *chan); /* in bytes, of the whole */
 size_t ars__lane_len(const ars_chan *chan);
 int ars__lane_close(ars_chan *chan);
 
+/* ars_chan_send() and ars_chan_recv(). */
+int ars__lane_send_one(ars_chan *chan, const void *value, ars_time deadline);
+int ars__lane_recv_one(ars_chan *chan, void *value, ars_time deadline);
+
 /* Up to 'n' values, >= 1 (how many), or an error, the entry to the wait left out. */
 int ars__lane_send(ars_chan *chan, const char *values, size_t n, ars_time deadline);
 int ars__lane_recv(ars_chan *chan, char *values, size_t n, ars_time deadline);
