@@ -106,6 +106,40 @@ static int trades(void *arg)
     return 0;
 }
 
+/* With one unit it orders what is done in between. */
+typedef struct ledger {
+    ars_sem sem;
+    long sum; /* not atomic */
+    long rounds;
+} ledger;
+
+static int adds(void *arg)
+{
+    ledger *l = arg;
+    for (long i = 0; i < l->rounds; i++) {
+        ars_case cases[] = {ARS_SEM(&l->sem)};
+        CHECK_EQ(i % 2 ? ars_select(cases, 1, ARS_FOREVER) : ars_sem_acquire(&l->sem, ARS_FOREVER),
+                 0);
+        l->sum++;
+        if (i % 16 == 0) CHECK_EQ(ars_yield(), 0);
+        CHECK_EQ(ars_sem_release(&l->sem, 1), 0);
+    }
+    return 0;
+}
+
+static int orders(void *arg)
+{
+    (void)arg;
+    ledger l = {.sem = ARS_SEM_INIT(1), .rounds = test_times(5000, 1000)};
+    crew c;
+    crew_begin(&c);
+    for (int i = 0; i < 3; i++) crew_task(&c, adds, &l);
+    crew_thread(&c, adds, &l);
+    crew_end(&c);
+    CHECK_EQ(l.sum, 4 * l.rounds);
+    return 0;
+}
+
 /* ---- order; on one worker ---- */
 
 typedef struct line {
@@ -256,6 +290,7 @@ static int allocates_nothing(void *arg)
 
 LOCKS_CASE_ALL(limits)
 LOCKS_CASE_ALL(trades)
+LOCKS_CASE_ALL(orders)
 LOCKS_CASE(in_order, 1)
 LOCKS_CASE(gives_up, 1)
 LOCKS_CASE(overflows, 1)
@@ -263,12 +298,9 @@ LOCKS_CASE_ALL(freed)
 LOCKS_CASE(allocates_nothing, 1)
 
 static const test_case cases[] = {
-    {"limits", case_limits},
-    {"trades", case_trades},
-    {"in order", case_in_order},
-    {"gives up", case_gives_up},
-    {"overflows", case_overflows},
-    {"freed", case_freed},
-    {"allocates nothing", case_allocates_nothing},
+    {"limits", case_limits},     {"trades", case_trades},
+    {"orders", case_orders},     {"in order", case_in_order},
+    {"gives up", case_gives_up}, {"overflows", case_overflows},
+    {"freed", case_freed},       {"allocates nothing", case_allocates_nothing},
 };
 TEST_MAIN(cases)

@@ -54,6 +54,59 @@ static int rounds(void *arg)
     return 0;
 }
 
+/* ---- what is handed over ---- */
+
+enum { STEPS = 200 };
+
+typedef struct relay {
+    ars_waitgroup there[STEPS], back[STEPS];
+    long baton; /* ordered by the wait groups only */
+} relay;
+
+static int runs_there(void *arg)
+{
+    relay *r = arg;
+    for (int i = 0; i < STEPS; i++) {
+        r->baton++;
+        CHECK_EQ(ars_waitgroup_done(&r->there[i]), 0);
+        CHECK_EQ(ars_waitgroup_wait(&r->back[i], ARS_FOREVER), 0);
+    }
+    return 0;
+}
+
+static int runs_back(void *arg)
+{
+    relay *r = arg;
+    for (int i = 0; i < STEPS; i++) {
+        ars_case cases[] = {ARS_WAITGROUP(&r->there[i])};
+        CHECK_EQ(i % 2 ? ars_select(cases, 1, ARS_FOREVER)
+                       : ars_waitgroup_wait(&r->there[i], ARS_FOREVER),
+                 0);
+        r->baton++;
+        CHECK_EQ(ars_waitgroup_done(&r->back[i]), 0);
+    }
+    return 0;
+}
+
+static int orders(void *arg)
+{
+    (void)arg;
+    for (int how = 0; how < 3; how++) {
+        relay r = {.baton = 0};
+        crew c;
+        for (int i = 0; i < STEPS; i++) {
+            CHECK_EQ(ars_waitgroup_add(&r.there[i], 1), 0);
+            CHECK_EQ(ars_waitgroup_add(&r.back[i], 1), 0);
+        }
+        crew_begin(&c);
+        (how == 1 ? crew_thread : crew_task)(&c, runs_there, &r);
+        (how == 2 ? crew_thread : crew_task)(&c, runs_back, &r);
+        crew_end(&c);
+        CHECK_EQ(r.baton, 2 * STEPS);
+    }
+    return 0;
+}
+
 /* ---- on one worker ---- */
 
 typedef struct line {
@@ -184,13 +237,14 @@ static int freed(void *arg)
 }
 
 LOCKS_CASE_ALL(rounds)
+LOCKS_CASE_ALL(orders)
 LOCKS_CASE(counts, 1)
 LOCKS_CASE(gives_up, 1)
 LOCKS_CASE(misuse, 1)
 LOCKS_CASE_ALL(freed)
 
 static const test_case cases[] = {
-    {"rounds", case_rounds}, {"counts", case_counts}, {"gives up", case_gives_up},
-    {"misuse", case_misuse}, {"freed", case_freed},
+    {"rounds", case_rounds},     {"orders", case_orders}, {"counts", case_counts},
+    {"gives up", case_gives_up}, {"misuse", case_misuse}, {"freed", case_freed},
 };
 TEST_MAIN(cases)
