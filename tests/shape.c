@@ -267,6 +267,68 @@ static void many_to_one(void)
     crew_run_all(rallies, 2);
 }
 
+typedef struct offer {
+    ars_chan *chan, *side;
+    long value;
+} offer;
+
+static int offers(void *arg)
+{
+    offer *o = arg;
+    int rc = ars_chan_send(o->chan, &o->value, ARS_FOREVER);
+    CHECK(rc == 0 || rc == ARS_EPIPE);
+    return 0;
+}
+
+static int offers_or_takes(void *arg)
+{
+    offer *o = arg;
+    long value = 0;
+    ars_case cases[] = {ARS_SEND(o->chan, &o->value), ARS_RECV(o->side, &value)};
+    int rc = ars_select(cases, 2, ARS_FOREVER);
+    CHECK(rc == 0 || rc == 1);
+    return 0;
+}
+
+/*
+ * One worker.  Two wait for room; the first is woken for it, but finds something
+ * else as well and may do that: then the room is the second's.
+ */
+static int hands_on(void *arg)
+{
+    (void)arg;
+    for (int k = 0; k < 40; k++) {
+        ars_chan *chan = fresh(ARS_CHAN_MPSC, sizeof(long), 2), *side = NULL;
+        offer o = {chan, NULL, 7};
+        crew c;
+        long value = 1;
+        CHECK_EQ(ars_chan_new(&side, sizeof(long), 1, NULL), 0);
+        o.side = side;
+        CHECK_EQ(ars_chan_send(chan, &value, 0), 0);
+        CHECK_EQ(ars_chan_send(chan, &value, 0), 0);
+        crew_begin(&c);
+        crew_task(&c, offers_or_takes, &o);
+        CHECK_EQ(ars_yield(), 0);
+        crew_task(&c, offers, &o);
+        CHECK_EQ(ars_yield(), 0);
+        CHECK_EQ(ars_chan_recv(chan, &value, 0), 0);
+        CHECK_EQ(ars_chan_send(side, &value, 0), 0);
+        for (int i = 0; i < 5; i++) CHECK_EQ(ars_yield(), 0);
+        CHECK_EQ(ars_chan_len(chan), 2);
+        CHECK_EQ(ars_chan_close(chan), 0);
+        CHECK_EQ(ars_chan_close(side), 0);
+        crew_end(&c);
+        ars_chan_free(chan);
+        ars_chan_free(side);
+    }
+    return 0;
+}
+
+static void a_wake_is_not_kept(void)
+{
+    crew_run(hands_on, 1, 0);
+}
+
 /* ---- giving up ---- */
 
 static int waits_cancelled(void *arg)
@@ -333,6 +395,7 @@ static const test_case cases[] = {
     {"closing", closing},
     {"a_stream", a_stream},
     {"many_to_one", many_to_one},
+    {"a_wake_is_not_kept", a_wake_is_not_kept},
     {"giving_up", giving_up},
     {"out_of_memory", out_of_memory},
 };
