@@ -36,6 +36,7 @@
 
 #include <arsenal/alloc.h>
 
+#include "base/assert.h"
 #include "data/list.h"
 #include "mem/slab.h"
 #include "run/park.h"
@@ -207,10 +208,11 @@ void ars__source_unaccept(ars__source *source, int fd);
  */
 static inline int ars__source_enter(ars__source *source, ars__task *self, ars_time deadline)
 {
+    ARS__ASSERT(!source->closing); /* used after it was closed */
     source->pins++;
     int rc = ars__wait_enter(self, deadline);
     source->pins--;
-    if (__builtin_expect(source->closing, 0)) {
+    if (ARS__UNLIKELY(source->closing)) {
         ars__source_settle(source);
         return ARS_EBADF;
     }

@@ -15,21 +15,26 @@
  */
 static inline void look_ahead(const ars__uring *u, unsigned head, unsigned tail)
 {
-    if (tail - head > 4) {
-        const struct io_uring_cqe *cqe = &u->ring.cqes[(head + 4) & u->ring.cq_mask];
+    if (tail - head > 6) {
+        const struct io_uring_cqe *cqe = &u->ring.cqes[(head + 6) & u->ring.cq_mask];
         const char *p = ars__uring_object(cqe->user_data);
-        __builtin_prefetch(p);
-        __builtin_prefetch(p + 64);
-        __builtin_prefetch(p + 128);
+        __builtin_prefetch(p, 1);
+        __builtin_prefetch(p + 64, 1);
+        __builtin_prefetch(p + 128, 1);
+        __builtin_prefetch(p + 192, 1);
+        if (cqe->flags & IORING_CQE_F_BUFFER)
+            __builtin_prefetch(ars__bufs_at(&u->bufs, cqe->flags >> IORING_CQE_BUFFER_SHIFT));
     }
-    if (tail - head > 2) {
-        uint64_t data = u->ring.cqes[(head + 2) & u->ring.cq_mask].user_data;
+    if (tail - head > 3) {
+        uint64_t data = u->ring.cqes[(head + 3) & u->ring.cq_mask].user_data;
         const ars__source *source = ars__uring_object(data);
         const ars__request *request = NULL;
-        if ((data & ARS__TAG_MASK) == ARS__TAG_RECV)
+        if ((data & ARS__TAG_MASK) == ARS__TAG_RECV) {
             request = source->reader;
-        else if ((data & ARS__TAG_MASK) == ARS__TAG_SEND)
+            if (request) __builtin_prefetch(request->buf, 1);
+        } else if ((data & ARS__TAG_MASK) == ARS__TAG_SEND) {
             request = source->writer;
+        }
         if (request) ars__ready_prefetch(request->task);
     }
 }

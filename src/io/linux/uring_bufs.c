@@ -5,7 +5,7 @@
 
 enum {
     RING_BYTES = ARS__BUFS_MAX * sizeof(struct io_uring_buf),
-    DATA_BYTES = ARS__BUFS_MAX * ARS__BUFS_SIZE,
+    DATA_BYTES = ARS__BUFS_MAX * ARS__BUFS_STRIDE,
     CHAIN_BYTES = ARS__BUFS_MAX * 4,
     BYTES = RING_BYTES + DATA_BYTES + CHAIN_BYTES
 };

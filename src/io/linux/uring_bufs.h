@@ -18,7 +18,14 @@
 #include "base/san.h"
 #include "io/linux/uring_abi.h"
 
-enum { ARS__BUFS_SIZE = 2048, ARS__BUFS_START = 256, ARS__BUFS_MAX = 4096, ARS__BUFS_GROUP = 0 };
+enum {
+    ARS__BUFS_SIZE = 2048,
+    ARS__BUFS_STRIDE =
+        ARS__BUFS_SIZE + 64, /* odd in lines: at a power of two all begin in few cache sets */
+    ARS__BUFS_START = 256,
+    ARS__BUFS_MAX = 4096,
+    ARS__BUFS_GROUP = 0
+};
 
 typedef struct ars__bufs {
     struct io_uring_buf_ring *ring;
@@ -41,7 +48,7 @@ void ars__bufs_grow(ars__bufs *bufs);
 
 static inline char *ars__bufs_at(const ars__bufs *bufs, unsigned id)
 {
-    return bufs->data + (size_t)id * ARS__BUFS_SIZE;
+    return bufs->data + (size_t)id * ARS__BUFS_STRIDE;
 }
 
 /* A completion brought the buffer. */
