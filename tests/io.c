@@ -144,6 +144,43 @@ static int receives_task(void *arg)
 }
 BACKEND_CASE(receives)
 
+/* What nobody reads stays in the kernel, but for a little; then it goes on where it was. */
+static int unread_task(void *arg)
+{
+    (void)arg;
+    SOURCE(source);
+    static unsigned char chunk[4096], buf[4096];
+    asked a;
+    size_t sent = 0, got = 0;
+    int fd = open_stream(&source);
+    ask(&a, ARS__RECV, &source, buf, 1);
+    stream_fill(2, 0, chunk, sizeof chunk);
+    for (int i = 0; i < 40; i++) {
+        for (;;) {
+            stream_fill(2, sent, chunk, sizeof chunk);
+            ssize_t n = send(fd, chunk, sizeof chunk, MSG_DONTWAIT);
+            if (n <= 0) break;
+            sent += (size_t)n;
+        }
+        turn(this_loop());
+    }
+    CHECK_EQ(await(&a), 1);
+    stream_check(2, got++, buf, 1);
+    CHECK(source.unread.count < 100);
+    CHECK(!source.receiving);
+    while (got < sent) {
+        ask(&a, ARS__RECV, &source, buf, sizeof buf);
+        int32_t n = await(&a);
+        CHECK(n > 0);
+        stream_check(2, got, buf, (size_t)n);
+        got += (size_t)n;
+    }
+    close(fd);
+    close_source(&source);
+    return 0;
+}
+BACKEND_CASE(unread)
+
 enum { BIG = 4 << 20 };
 
 static int sends_task(void *arg)
@@ -436,30 +473,6 @@ static void chooses(void)
     run_on(ARS_BACKEND_EPOLL, echo_on_expected, 0);
 }
 
-static void refused_child(void *arg)
-{
-    if (!test_refuse_uring()) _exit(77);
-    expect("epoll");
-    run_on(ARS_BACKEND_URING, first_call, ARS_EPERM);
-    expected_backend = "epoll";
-    for (const test_case *c = arg; c->name; c++) c->run();
-    _exit(0);
-}
-
-/* The suite in a process that is refused io_uring. */
-static const test_case suite[];
-
-static void refused(void)
-{
-    test_end end = test_child(refused_child, (void *)(uintptr_t)suite);
-    if (end.status == 77) {
-        test_skipped("no seccomp here");
-        return;
-    }
-    CHECK_STR(end.err, "");
-    CHECK_EQ(end.status, 0);
-}
-
 /* Each step of the ladder of flags, and each way in which there is no io_uring in the end. */
 static void ladder(void)
 {
@@ -573,16 +586,42 @@ static void failing_calls(void)
     CHECK(sweep_os("epoll", survive_epoll) > 50);
 }
 
-#define SUITE                                                                                      \
-    {"receives", receives}, {"sends", sends}, {"accepts", accepts}, {"polls", polls},              \
-        {"closes", closes},                                                                        \
-    {                                                                                              \
-        "wakes", wakes                                                                             \
+/* The contract, one case after the other. */
+static void contract(void)
+{
+    static const test_case parts[] = {
+        {"receives", receives}, {"unread", unread}, {"sends", sends}, {"accepts", accepts},
+        {"polls", polls},       {"closes", closes}, {"wakes", wakes},
+    };
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
+        printf("  %s\n", parts[i].name);
+        parts[i].run();
     }
+}
 
-static const test_case suite[] = {SUITE, {NULL, NULL}};
+static void refused_child(void *arg)
+{
+    (void)arg;
+    if (!test_refuse_uring()) _exit(77);
+    expect("epoll");
+    run_on(ARS_BACKEND_URING, first_call, ARS_EPERM);
+    contract();
+}
+
+/* The contract in a process that is refused io_uring. */
+static void refused(void)
+{
+    test_end end = test_child(refused_child, NULL);
+    if (end.status == 77) {
+        test_skipped("no seccomp here");
+        return;
+    }
+    CHECK_STR(end.err, "");
+    CHECK_EQ(end.status, 0);
+}
+
 static const test_case cases[] = {
-    SUITE,
+    {"contract", contract},
     {"crowd", crowd},
     {"chooses", chooses},
     {"refused", refused},

@@ -53,8 +53,8 @@ enum ars__request_kind { ARS__RECV, ARS__LOAN, ARS__SEND, ARS__CONNECT, ARS__ACC
 /* A request lives with whoever waits for it, until done() is called. */
 struct ars__request {
     uint8_t kind;
-    int32_t why; /* the end was asked for, with this error; else 0 */
-    ars__task *task;
+    int32_t why;     /* the end was asked for, with this error; else 0 */
+    ars__task *task; /* who waits; NULL: nobody but done() */
     void (*done)(ars__request *request, int32_t result);
     union {
         ars__source *source;

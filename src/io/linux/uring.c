@@ -35,7 +35,7 @@ static inline void look_ahead(const ars__uring *u, unsigned head, unsigned tail)
         } else if ((data & ARS__TAG_MASK) == ARS__TAG_SEND) {
             request = source->writer;
         }
-        if (request) ars__ready_prefetch(request->task);
+        if (request && request->task) ars__ready_prefetch(request->task);
     }
 }
 
