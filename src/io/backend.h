@@ -98,7 +98,7 @@ struct ars__source {
     uint8_t readable : 1;
     uint8_t writable : 1;
     uint8_t hung_up : 1;
-    uint16_t pins; /* calls that have yet to find out whether it is closing */
+    uint32_t pins; /* calls that have yet to find out whether it is closing */
     union {
         struct {
             uint16_t head, tail, count, offset; /* a chain of buffers; offset into the first */
