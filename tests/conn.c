@@ -543,6 +543,33 @@ static int loans_task(void *arg)
 }
 BACKEND_CASE(loans)
 
+/* All buffers lent: an error, and everything works again when they are back. */
+static int loans_run_out_task(void *arg)
+{
+    (void)arg;
+    enum { MOST = 10000 };
+    static ars_loan loans[MOST];
+    peer p = peer_open();
+    int n = 0, rc;
+    do {
+        unsigned char byte = stream_byte(8, (size_t)n);
+        plain_send(p.fd, &byte, 1);
+        rc = ars_conn_read_loan(p.conn, &loans[n], soon());
+    } while (rc == 1 && ++n < MOST);
+    CHECK_EQ(rc, ARS_ENOBUFS);
+    CHECK(n >= 4096);
+    for (int i = 0; i < n; i++) {
+        stream_check(8, (size_t)i, loans[i].data, 1);
+        ars_conn_read_return(&loans[i]);
+    }
+    CHECK_EQ(ars_conn_read_loan(p.conn, &loans[0], soon()), 1);
+    stream_check(8, (size_t)n, loans[0].data, 1);
+    ars_conn_read_return(&loans[0]);
+    peer_close(&p);
+    return 0;
+}
+BACKEND_CASE(loans_run_out)
+
 /* ---- floods ---- */
 
 enum { FLOODS = 320 };
@@ -736,6 +763,7 @@ static const test_case cases[] = {
     {"close_flushes", close_flushes},
     {"stale_completions", stale_completions},
     {"loans", loans},
+    {"loans_run_out", loans_run_out},
     {"floods", floods},
     {"options", options},
     {"thousand", thousand},

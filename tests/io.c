@@ -4,6 +4,7 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
+#include <sys/resource.h>
 
 #include "fault.h"
 #include "io/backend.h"
@@ -407,6 +408,55 @@ static void crowd(void)
     fault_reset();
 }
 
+enum { CONNS = 1300 };
+
+static int read_until_error(void *conn)
+{
+    char buf[8];
+    return ars_conn_read(conn, buf, sizeof buf, ARS_FOREVER);
+}
+
+/*
+ * So many cancels at one moment that they do not fit into the ring, and the
+ * kernel does not take what is in it: they are owed, and paid later.
+ */
+static int no_room_task(void *arg)
+{
+    (void)arg;
+    static peer p[CONNS];
+    struct rlimit limit;
+    ars_addr addr;
+    ars_group group;
+    int fd = eventfd(0, EFD_CLOEXEC);
+    CHECK_EQ(getrlimit(RLIMIT_NOFILE, &limit), 0);
+    int n = limit.rlim_cur < 2 * CONNS + 100 ? ((int)limit.rlim_cur - 100) / 2 : CONNS;
+    ars_listener *listener = listen_at("127.0.0.1:0", &addr);
+    CHECK_EQ(ars_group_init(&group, NULL, ARS_COLLECT), 0);
+    for (int i = 0; i < n; i++) {
+        p[i] = peer_of(listener, &addr);
+        CHECK_EQ(ars_group_go(&group, read_until_error, p[i].conn, NULL), 0);
+    }
+    for (int i = 0; i < CROWD; i++) CHECK_EQ(ars_group_go(&group, wait_for_event, &fd, NULL), 0);
+    settle();
+    fault_at("uring_enter", 1, ARS_EBUSY, 4 * (CONNS + CROWD));
+    for (int i = 0; i < n; i++) ars_conn_close(p[i].conn);
+    ars_group_cancel(&group, 0);
+    CHECK_EQ(ars_group_wait(&group, soon()), ARS_ECANCELED);
+    if (strcmp(backend_name(), "io_uring") == 0) CHECK(fault_hits("uring_enter") > 100);
+    fault_reset();
+    ars_listener_close(listener);
+    CHECK_EQ(ars_sleep(ars_after(ARS_MILLISECOND)), 0);
+    CHECK_EQ(this_loop()->in_flight, 0);
+    for (int i = 0; i < n; i++) {
+        char byte;
+        CHECK_EQ(recv(p[i].fd, &byte, 1, 0), 0);
+        close(p[i].fd);
+    }
+    close(fd);
+    return 0;
+}
+BACKEND_CASE(no_room)
+
 /* ---- which backend ---- */
 
 /* Something of everything. */
@@ -621,12 +671,9 @@ static void refused(void)
 }
 
 static const test_case cases[] = {
-    {"contract", contract},
-    {"crowd", crowd},
-    {"chooses", chooses},
-    {"refused", refused},
-    {"ladder", ladder},
-    {"no_memory", no_memory},
-    {"failing_calls", failing_calls},
+    {"contract", contract},   {"crowd", crowd},
+    {"no_room", no_room},     {"chooses", chooses},
+    {"refused", refused},     {"ladder", ladder},
+    {"no_memory", no_memory}, {"failing_calls", failing_calls},
 };
 TEST_MAIN(cases)
