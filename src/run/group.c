@@ -182,6 +182,7 @@ static void thread_done(ars__thread_wait *wait, int result)
 
 void ars__group_child_ended(ars__group *group, int result)
 {
+    ARS__ASSERT(group->living > 0);
     if (result < 0 && group->first_error == 0) group->first_error = result;
     if (!group->caused) {
         if (group->policy == ARS_FAIL_FAST && result < 0)
