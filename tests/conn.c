@@ -234,6 +234,28 @@ static int write_all(void *arg)
     return w->result;
 }
 
+/* The cancel comes before the kernel's answer, but after the bytes went out: they count. */
+static int done_before_cancel_task(void *arg)
+{
+    (void)arg;
+    peer p = peer_open();
+    unsigned char hello[] = "hello";
+    char buf[5];
+    writing w = {.conn = p.conn, .data = hello, .size = 5, .deadline = ARS_FOREVER};
+    ars_group group;
+    start(&group, write_all, &w);
+    CHECK_EQ(ars_yield(), 0);
+    ars_group_cancel(&group, ARS_EIO);
+    CHECK_EQ(ars_group_wait(&group, ARS_FOREVER), ARS_EIO);
+    CHECK_EQ(w.result, 0);
+    CHECK_EQ(w.sent, 5);
+    plain_recv(p.fd, buf, 5);
+    CHECK(memcmp(buf, "hello", 5) == 0);
+    peer_close(&p);
+    return 0;
+}
+BACKEND_CASE(done_before_cancel)
+
 /* What has arrived at a plain descriptor is exactly the first 'n' bytes of the stream. */
 static void check_arrived(int fd, unsigned seed, size_t n)
 {
@@ -754,6 +776,7 @@ static const test_case cases[] = {
     {"read_deadlines", read_deadlines},
     {"read_cancel", read_cancel},
     {"broken_pipe", broken_pipe},
+    {"done_before_cancel", done_before_cancel},
     {"never_reads", never_reads},
     {"write_at_once", write_at_once},
     {"writers_queue", writers_queue},
