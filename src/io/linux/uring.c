@@ -102,6 +102,18 @@ static void reap(ars__uring *u)
     }
 }
 
+/* A wait in which the buffers of a busy time are given back, if nothing comes for a while. */
+static void wait_and_shrink(ars__uring *u, ars_time deadline)
+{
+    ars_time quiet = ars_time_add(ars__os_now(), 100 * ARS_MILLISECOND);
+    if (quiet >= deadline || !(u->ring.setup & IORING_SETUP_DEFER_TASKRUN)) {
+        ars__ring_enter(&u->ring, 1, deadline);
+        return;
+    }
+    ars__ring_enter(&u->ring, 1, quiet);
+    if (!ars__ring_has_results(&u->ring) && ars__os_now() >= quiet) ars__bufs_shrink(&u->bufs);
+}
+
 void ars__uring_turn(ars__poller *poller, ars_time deadline)
 {
     ars__uring *u = ars__uring_of(ARS__MEMBER(poller, ars__loop, poller));
@@ -110,7 +122,10 @@ void ars__uring_turn(ars__poller *poller, ars_time deadline)
     if (ARS__UNLIKELY(!u->wake_armed)) wake_arm(u);
     /* Without a way to be woken it must not sleep. */
     int wait = deadline != 0 && u->wake_armed && !ars__ring_has_results(&u->ring);
-    if (wait || ars__ring_has_work(&u->ring)) ars__ring_enter(&u->ring, wait, deadline);
+    if (wait && ARS__UNLIKELY(ars__bufs_surplus(&u->bufs)))
+        wait_and_shrink(u, deadline);
+    else if (wait || ars__ring_has_work(&u->ring))
+        ars__ring_enter(&u->ring, wait, deadline);
     reap(u);
 }
 

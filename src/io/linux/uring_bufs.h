@@ -9,7 +9,8 @@
  *
  * There is address space for ARS__BUFS_MAX of them, but the ring starts small
  * and doubles when the kernel finds it empty, so that a server with few busy
- * connections touches few of them.
+ * connections touches few of them.  When nothing has come for a while it is
+ * made small again and the memory given back.
  */
 
 #include <arsenal/base.h>
@@ -45,6 +46,19 @@ int ars__bufs_open(ars__bufs *bufs, int ring);
 void ars__bufs_close(ars__bufs *bufs);
 /* The ring was found empty: doubles it, once in a turn, up to the most. */
 void ars__bufs_grow(ars__bufs *bufs);
+
+/* Whether it has grown, and every buffer lies in the ring. */
+static inline int ars__bufs_surplus(const ars__bufs *bufs)
+{
+    return bufs->made > ARS__BUFS_START && bufs->free == bufs->made;
+}
+
+/*
+ * Makes a ring with a surplus small again.  The kernel must not be taking
+ * buffers meanwhile: every completion has been looked at, and its work waits
+ * for this thread (IORING_SETUP_DEFER_TASKRUN).
+ */
+void ars__bufs_shrink(ars__bufs *bufs);
 
 static inline char *ars__bufs_at(const ars__bufs *bufs, unsigned id)
 {
