@@ -293,8 +293,9 @@ static int begins_cancelled(void *arg)
     CHECK_EQ(ars_sleep(ARS_FOREVER), ARS_ECANCELED);
     begin(&group, ARS_FAIL_FAST);
     go(&group, patient, &reason);
+    CHECK_EQ(ars_yield(), ARS_ECANCELED);
+    CHECK_EQ(reason, OOPS); /* before the wait could tell it */
     CHECK_EQ(ars_group_wait(&group, ARS_FOREVER), ARS_ECANCELED);
-    CHECK_EQ(reason, OOPS);
     /* Under a shield a group stands outside the tree. */
     ars_scope shield;
     CHECK_EQ(ars_shield_enter(&shield, ARS_FOREVER), 0);

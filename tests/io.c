@@ -4,6 +4,7 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
+#include <sys/resource.h>
 
 #include "fault.h"
 #include "io/backend.h"
@@ -143,6 +144,43 @@ static int receives_task(void *arg)
     return 0;
 }
 BACKEND_CASE(receives)
+
+/* What nobody reads stays in the kernel, but for a little; then it goes on where it was. */
+static int unread_task(void *arg)
+{
+    (void)arg;
+    SOURCE(source);
+    static unsigned char chunk[4096], buf[4096];
+    asked a;
+    size_t sent = 0, got = 0;
+    int fd = open_stream(&source);
+    ask(&a, ARS__RECV, &source, buf, 1);
+    stream_fill(2, 0, chunk, sizeof chunk);
+    for (int i = 0; i < 40; i++) {
+        for (;;) {
+            stream_fill(2, sent, chunk, sizeof chunk);
+            ssize_t n = send(fd, chunk, sizeof chunk, MSG_DONTWAIT);
+            if (n <= 0) break;
+            sent += (size_t)n;
+        }
+        turn(this_loop());
+    }
+    CHECK_EQ(await(&a), 1);
+    stream_check(2, got++, buf, 1);
+    CHECK(source.unread.count < 100);
+    CHECK(!source.receiving);
+    while (got < sent) {
+        ask(&a, ARS__RECV, &source, buf, sizeof buf);
+        int32_t n = await(&a);
+        CHECK(n > 0);
+        stream_check(2, got, buf, (size_t)n);
+        got += (size_t)n;
+    }
+    close(fd);
+    close_source(&source);
+    return 0;
+}
+BACKEND_CASE(unread)
 
 enum { BIG = 4 << 20 };
 
@@ -370,6 +408,55 @@ static void crowd(void)
     fault_reset();
 }
 
+enum { CONNS = 1300 };
+
+static int read_until_error(void *conn)
+{
+    char buf[8];
+    return ars_conn_read(conn, buf, sizeof buf, ARS_FOREVER);
+}
+
+/*
+ * So many cancels at one moment that they do not fit into the ring, and the
+ * kernel does not take what is in it: they are owed, and paid later.
+ */
+static int no_room_task(void *arg)
+{
+    (void)arg;
+    static peer p[CONNS];
+    struct rlimit limit;
+    ars_addr addr;
+    ars_group group;
+    int fd = eventfd(0, EFD_CLOEXEC);
+    CHECK_EQ(getrlimit(RLIMIT_NOFILE, &limit), 0);
+    int n = limit.rlim_cur < 2 * CONNS + 100 ? ((int)limit.rlim_cur - 100) / 2 : CONNS;
+    ars_listener *listener = listen_at("127.0.0.1:0", &addr);
+    CHECK_EQ(ars_group_init(&group, NULL, ARS_COLLECT), 0);
+    for (int i = 0; i < n; i++) {
+        p[i] = peer_of(listener, &addr);
+        CHECK_EQ(ars_group_go(&group, read_until_error, p[i].conn, NULL), 0);
+    }
+    for (int i = 0; i < CROWD; i++) CHECK_EQ(ars_group_go(&group, wait_for_event, &fd, NULL), 0);
+    settle();
+    fault_at("uring_enter", 1, ARS_EBUSY, 4 * (CONNS + CROWD));
+    for (int i = 0; i < n; i++) ars_conn_close(p[i].conn);
+    ars_group_cancel(&group, 0);
+    CHECK_EQ(ars_group_wait(&group, soon()), ARS_ECANCELED);
+    if (strcmp(backend_name(), "io_uring") == 0) CHECK(fault_hits("uring_enter") > 100);
+    fault_reset();
+    ars_listener_close(listener);
+    CHECK_EQ(ars_sleep(ars_after(ARS_MILLISECOND)), 0);
+    CHECK_EQ(this_loop()->in_flight, 0);
+    for (int i = 0; i < n; i++) {
+        char byte;
+        CHECK_EQ(recv(p[i].fd, &byte, 1, 0), 0);
+        close(p[i].fd);
+    }
+    close(fd);
+    return 0;
+}
+BACKEND_CASE(no_room)
+
 /* ---- which backend ---- */
 
 /* Something of everything. */
@@ -434,30 +521,6 @@ static void chooses(void)
     expect(end.status == 0 && end.signal == 0 ? "io_uring" : "epoll");
     expected_backend = "epoll";
     run_on(ARS_BACKEND_EPOLL, echo_on_expected, 0);
-}
-
-static void refused_child(void *arg)
-{
-    if (!test_refuse_uring()) _exit(77);
-    expect("epoll");
-    run_on(ARS_BACKEND_URING, first_call, ARS_EPERM);
-    expected_backend = "epoll";
-    for (const test_case *c = arg; c->name; c++) c->run();
-    _exit(0);
-}
-
-/* The suite in a process that is refused io_uring. */
-static const test_case suite[];
-
-static void refused(void)
-{
-    test_end end = test_child(refused_child, (void *)(uintptr_t)suite);
-    if (end.status == 77) {
-        test_skipped("no seccomp here");
-        return;
-    }
-    CHECK_STR(end.err, "");
-    CHECK_EQ(end.status, 0);
 }
 
 /* Each step of the ladder of flags, and each way in which there is no io_uring in the end. */
@@ -573,21 +636,44 @@ static void failing_calls(void)
     CHECK(sweep_os("epoll", survive_epoll) > 50);
 }
 
-#define SUITE                                                                                      \
-    {"receives", receives}, {"sends", sends}, {"accepts", accepts}, {"polls", polls},              \
-        {"closes", closes},                                                                        \
-    {                                                                                              \
-        "wakes", wakes                                                                             \
+/* The contract, one case after the other. */
+static void contract(void)
+{
+    static const test_case parts[] = {
+        {"receives", receives}, {"unread", unread}, {"sends", sends}, {"accepts", accepts},
+        {"polls", polls},       {"closes", closes}, {"wakes", wakes},
+    };
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
+        printf("  %s\n", parts[i].name);
+        parts[i].run();
     }
+}
 
-static const test_case suite[] = {SUITE, {NULL, NULL}};
+static void refused_child(void *arg)
+{
+    (void)arg;
+    if (!test_refuse_uring()) _exit(77);
+    expect("epoll");
+    run_on(ARS_BACKEND_URING, first_call, ARS_EPERM);
+    contract();
+}
+
+/* The contract in a process that is refused io_uring. */
+static void refused(void)
+{
+    test_end end = test_child(refused_child, NULL);
+    if (end.status == 77) {
+        test_skipped("no seccomp here");
+        return;
+    }
+    CHECK_STR(end.err, "");
+    CHECK_EQ(end.status, 0);
+}
+
 static const test_case cases[] = {
-    SUITE,
-    {"crowd", crowd},
-    {"chooses", chooses},
-    {"refused", refused},
-    {"ladder", ladder},
-    {"no_memory", no_memory},
-    {"failing_calls", failing_calls},
+    {"contract", contract},   {"crowd", crowd},
+    {"no_room", no_room},     {"chooses", chooses},
+    {"refused", refused},     {"ladder", ladder},
+    {"no_memory", no_memory}, {"failing_calls", failing_calls},
 };
 TEST_MAIN(cases)

@@ -182,6 +182,15 @@ static int groups_inherit(void *arg)
     CHECK_EQ(rc, ARS_ECANCELED);
     CHECK_EQ(ars_scope_leave(&scope), ARS_ETIMEDOUT);
 
+    /* The children's own deadline, in force when the scope has been left too. */
+    CHECK_EQ(ars_scope_enter(&scope, soon()), 0);
+    CHECK_EQ(ars_group_init(&group, NULL, ARS_FAIL_FAST), 0);
+    CHECK_EQ(ars_scope_leave(&scope), 0);
+    rc = 0;
+    CHECK_EQ(ars_group_go(&group, inherits, &rc, NULL), 0);
+    CHECK_EQ(ars_group_wait(&group, ars_after(10 * ARS_SECOND)), 0);
+    CHECK_EQ(rc, ARS_ECANCELED);
+
     /* Under a shield: the shield's deadline only. */
     CHECK_EQ(ars_scope_enter(&scope, 1), 0);
     CHECK_EQ(ars_shield_enter(&shield, soon()), 0);

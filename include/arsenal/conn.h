@@ -54,6 +54,7 @@ ARS_API ARS_MUST_USE int ars_conn_dial(ars_conn **conn, const ars_addr *addr,
  *   ARS_ECONNRESET  the peer reset the connection
  *   ARS_EBUSY       another task is reading
  *   ARS_EBADF       the connection was closed meanwhile
+ *   ARS_EINVAL      called on a plain thread
  *   ARS_ENOMEM or another error of the operating system
  * More than INT32_MAX bytes are never read at once.
  *
@@ -73,8 +74,9 @@ typedef struct ars_loan {
  * bytes arrived in.  Give it back with ars_conn_read_return() soon: other
  * connections of the worker receive into the same buffers.
  *
- * Returns as ars_conn_read() does, and ARS_ENOBUFS when thousands of loans are out; a
- * loan is out if and only if the result is > 0, and outlives the connection.
+ * Returns as ars_conn_read() does, and ARS_ENOBUFS when thousands of loans are
+ * out; a loan is out if and only if the result is > 0, and outlives the
+ * connection.
  *
  * Suspends: yes.  Allocates: no.  Callable from: task.
  */
@@ -98,6 +100,7 @@ ARS_API void ars_conn_read_return(ars_loan *loan);
  *   ARS_ETIMEDOUT, ARS_ECANCELED   as for ars_conn_read()
  *   ARS_EPIPE, ARS_ECONNRESET      the peer is gone, or the side is shut down
  *   ARS_EBADF                      the connection was closed meanwhile
+ *   ARS_EINVAL                     called on a plain thread
  *   ARS_ENOMEM or another error of the operating system
  * With deadline 0 it hands over what the kernel takes at once and gives
  * ARS_ETIMEDOUT for a rest, and when other writes are queued.

@@ -49,6 +49,7 @@ ARS_API int ars_listener_open(ars_listener **listener, const ars_addr *addr,
  *                  no room for it: the connection waits in the kernel and can
  *                  be accepted later
  *   ARS_EBADF      the listener was closed meanwhile
+ *   ARS_EINVAL     called on a plain thread
  * Connections that were gone before they could be accepted are passed over.
  *
  * Suspends: yes.  Allocates: from the runtime.  Callable from: task.

@@ -36,6 +36,8 @@
 
 #include <arsenal/alloc.h>
 
+#include "base/assert.h"
+#include "base/san.h"
 #include "data/list.h"
 #include "mem/slab.h"
 #include "run/park.h"
@@ -52,8 +54,8 @@ enum ars__request_kind { ARS__RECV, ARS__LOAN, ARS__SEND, ARS__CONNECT, ARS__ACC
 /* A request lives with whoever waits for it, until done() is called. */
 struct ars__request {
     uint8_t kind;
-    int32_t why; /* the end was asked for, with this error; else 0 */
-    ars__task *task;
+    int32_t why;     /* the end was asked for, with this error; else 0 */
+    ars__task *task; /* who waits; NULL: nobody but done() */
     void (*done)(ars__request *request, int32_t result);
     union {
         ars__source *source;
@@ -97,7 +99,7 @@ struct ars__source {
     uint8_t readable : 1;
     uint8_t writable : 1;
     uint8_t hung_up : 1;
-    uint16_t pins; /* calls that have yet to find out whether it is closing */
+    uint32_t pins; /* calls that have yet to find out whether it is closing */
     union {
         struct {
             uint16_t head, tail, count, offset; /* a chain of buffers; offset into the first */
@@ -180,6 +182,19 @@ int32_t ars__submit(ars__request *request, int wait);
 /* The interrupt() of every wait class whose object is a request. */
 void ars__request_interrupt(ars__task *task, int why);
 
+/*
+ * Parks until the request is done.  Other tasks' turns carry it out in between,
+ * so ThreadSanitizer is told of the order: to them and back.
+ */
+__attribute__((always_inline)) static inline int
+ars__request_park(ars__request *request, const ars__wait_class *wait, ars_time deadline)
+{
+    ars__san_release(request);
+    int result = (int)ars__park(request->task, wait, request, deadline);
+    ars__san_acquire(request);
+    return result;
+}
+
 /* The done() that does no more than wake the task. */
 void ars__request_wake(ars__request *request, int32_t result);
 
@@ -207,10 +222,11 @@ void ars__source_unaccept(ars__source *source, int fd);
  */
 static inline int ars__source_enter(ars__source *source, ars__task *self, ars_time deadline)
 {
+    ARS__ASSERT(!source->closing); /* used after it was closed */
     source->pins++;
     int rc = ars__wait_enter(self, deadline);
     source->pins--;
-    if (__builtin_expect(source->closing, 0)) {
+    if (ARS__UNLIKELY(source->closing)) {
         ars__source_settle(source);
         return ARS_EBADF;
     }

@@ -27,5 +27,5 @@ int ars_wait_fd(int fd, unsigned events, ars_time deadline)
                             .fd = fd};
     rc = loop->backend->submit(&request, 1);
     if (rc != ARS__PENDING) return rc;
-    return (int)ars__park(self, &waiting, &request, deadline);
+    return ars__request_park(&request, &waiting, deadline);
 }

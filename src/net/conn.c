@@ -58,7 +58,7 @@ int ars_conn_read(ars_conn *conn, void *buf, size_t n, ars_time deadline)
     request->len = n < INT32_MAX ? n : INT32_MAX;
     rc = ars__submit(request, deadline != 0);
     if (rc != ARS__PENDING) return rc == ARS_EAGAIN ? ARS_ETIMEDOUT : rc;
-    return (int)ars__park(self, &reading, request, deadline);
+    return ars__request_park(request, &reading, deadline);
 }
 
 static void fill_loan(const ars__request *request, ars_loan *loan)
@@ -89,7 +89,7 @@ int ars_conn_read_loan(ars_conn *conn, ars_loan *loan, ars_time deadline)
     request->done = loan_done;
     request->user = loan;
     rc = ars__submit(request, deadline != 0);
-    if (rc == ARS__PENDING) return (int)ars__park(self, &reading, request, deadline);
+    if (rc == ARS__PENDING) return ars__request_park(request, &reading, deadline);
     if (rc > 0) fill_loan(request, loan);
     return rc == ARS_EAGAIN ? ARS_ETIMEDOUT : rc;
 }
@@ -131,7 +131,7 @@ static ARS__NOINLINE int write_queued(ars__source *source, ars__task *self, cons
     prepare_write(&request, self, buf, n, sent);
     int rc = ars__submit(&request, deadline != 0);
     if (rc != ARS__PENDING) return rc == ARS_EAGAIN ? ARS_ETIMEDOUT : rc;
-    return (int)ars__park(self, &writing, &request, deadline);
+    return ars__request_park(&request, &writing, deadline);
 }
 
 int ars_conn_write(ars_conn *conn, const void *buf, size_t n, size_t *sent, ars_time deadline)
@@ -147,7 +147,7 @@ int ars_conn_write(ars_conn *conn, const void *buf, size_t n, size_t *sent, ars_
     ars__request *request = &source->write;
     prepare_write(request, self, buf, n, sent);
     rc = ars__submit(request, deadline != 0);
-    if (rc == ARS__PENDING) return (int)ars__park(self, &writing, request, deadline);
+    if (rc == ARS__PENDING) return ars__request_park(request, &writing, deadline);
     if (sent) *sent = request->progress;
     return rc == ARS_EAGAIN ? ARS_ETIMEDOUT : rc;
 }

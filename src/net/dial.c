@@ -59,7 +59,7 @@ static int connect_wait(ars_conn *conn, ars__task *self, const void *sa, size_t 
         request->buf = (void *)(uintptr_t)sa;
         request->len = len;
         int rc = ars__submit(request, 1);
-        if (rc == ARS__PENDING) rc = (int)ars__park(self, &connecting, request, deadline);
+        if (rc == ARS__PENDING) rc = ars__request_park(request, &connecting, deadline);
         if (rc != ARS_EAGAIN) return rc;
         /* A unix listener whose backlog is full: nothing tells when it no longer is. */
         ars_time now = ars_now(), again = ars_time_add(now, ARS_MILLISECOND);

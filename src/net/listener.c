@@ -132,7 +132,7 @@ static int accept_fd(ars__source *source, ars__task *self, ars_time deadline)
     ars__request request = {
         .kind = ARS__ACCEPT, .task = self, .done = ars__request_wake, .source = source};
     int rc = ars__submit(&request, deadline != 0);
-    if (rc == ARS__PENDING) return (int)ars__park(self, &accepting, &request, deadline);
+    if (rc == ARS__PENDING) return ars__request_park(&request, &accepting, deadline);
     return rc == ARS_EAGAIN ? ARS_ETIMEDOUT : rc;
 }
 

@@ -248,7 +248,9 @@ void ars__group_child_ended(ars__group *group, int result)
         ars__group_cancel_now(group, result, ARS_ECANCELED);
     }
     if (ARS__UNLIKELY(group->uncounted)) return;
-    if (ars_atomic_i64_add_acq_rel(&group->pending, -1) == 1) finished(group);
+    int64_t before = ars_atomic_i64_add_acq_rel(&group->pending, -1);
+    ARS__ASSERT(before > 0);
+    if (before == 1) finished(group);
 }
 
 /* ---- waiting ---- */

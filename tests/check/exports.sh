@@ -9,18 +9,17 @@ nm -D --defined-only $lib/libarsenal.so >"$tmp/so" || exit 1
 nm -g --defined-only $lib/libarsenal.a >"$tmp/a" 2>/dev/null || exit 1
 
 awk '$2 != "A" { sub(/@.*/, "", $3); print $3 }' "$tmp/so" | sort -u >"$tmp/exported"
-cat include/arsenal/*.h | awk '
-    /^ARS_API/ { statement = "" ; open = 1 }
-    open { statement = statement " " $0 }
-    open && /;/ {
-        open = 0
-        if (match(statement, /ars_[a-z0-9_]*\(/)) print substr(statement, RSTART, RLENGTH - 1)
-    }' | sort -u >"$tmp/declared"
+# Declared: what is marked with ARS_API, and the twins of what is marked with ARS_INLINE.
+(cd include && for header in arsenal/*.h; do echo "#include <$header>"; done) |
+    gcc -E -P -Iinclude -DARS_INLINE=ars__inline -x c - | tr '\n' ' ' |
+    sed 's/ars__inline/\n&/g; s/__attribute__((visibility("default")))/\n&/g' | awk '
+    NR > 1 && match($0, /ars_[a-z][a-z0-9_]*\(/) { print substr($0, RSTART, RLENGTH - 1) }' |
+    sort -u >"$tmp/declared"
 complain() { # LIST, TEXT
     [ ! -s "$1" ] || { sed "s|\$|: $2|" "$1"; bad=1; }
 }
 comm -23 "$tmp/exported" "$tmp/declared" >"$tmp/list"
-complain "$tmp/list" "exported by libarsenal.so, but no public header declares it with ARS_API"
+complain "$tmp/list" "exported by libarsenal.so, but no public header declares it with ARS_API or ARS_INLINE"
 comm -13 "$tmp/exported" "$tmp/declared" >"$tmp/list"
 complain "$tmp/list" "declared by a public header, but libarsenal.so does not export it"
 grep -Ev '^ars_[a-z]' "$tmp/exported" >"$tmp/list"

@@ -71,9 +71,12 @@ for name; do
         bad=1
     else
         # How it showed: a sanitizer's summary, an assertion, a signal, or the time limit.
-        how=$(printf '%s\n' "$output" | grep -m 1 -E 'SUMMARY:|runtime error:|[a-z_]+\.[ch]:[0-9]+:|[Aa]ssert')
+        how=$(printf '%s\n' "$output" | grep -m 1 -E 'SUMMARY:|runtime error:')
+        [ -n "$how" ] ||
+            how=$(printf '%s\n' "$output" | grep -m 1 -E '[a-z_]+\.[ch]:[0-9]+:|[Aa]ssert')
         [ -n "$how" ] || how=$(printf '%s\n' "$output" | grep -m 1 -E '\*\*\*')
-        echo "planted $name: caught by $catch:" $how | sed "s|$copy/||g"
+        printf 'planted %s: caught by %s: %s\n' "$name" "$catch" "$how" |
+            sed "s|$copy/||g; s/  */ /g; s/ (BuildId:[^)]*)//g"
     fi
     git apply -R "$patch" || fail "$name: cannot be taken out again"
 done

@@ -271,7 +271,8 @@ static void look_ahead(const struct epoll_event *events, int i, int n)
     if (i + 2 < n && (events[i + 2].data.u64 & TAG_MASK) == TAG_SOURCE) {
         const ars__source *source =
             (void *)(uintptr_t)(events[i + 2].data.u64 & ((UINT64_C(1) << 48) - 1));
-        if (source->reader) ars__ready_prefetch(source->reader->task);
+        const ars__request *request = source->reader;
+        if (request && request->task) ars__ready_prefetch(request->task);
     }
 }
 

@@ -15,22 +15,27 @@
  */
 static inline void look_ahead(const ars__uring *u, unsigned head, unsigned tail)
 {
-    if (tail - head > 4) {
-        const struct io_uring_cqe *cqe = &u->ring.cqes[(head + 4) & u->ring.cq_mask];
+    if (tail - head > 6) {
+        const struct io_uring_cqe *cqe = &u->ring.cqes[(head + 6) & u->ring.cq_mask];
         const char *p = ars__uring_object(cqe->user_data);
-        __builtin_prefetch(p);
-        __builtin_prefetch(p + 64);
-        __builtin_prefetch(p + 128);
+        __builtin_prefetch(p, 1);
+        __builtin_prefetch(p + 64, 1);
+        __builtin_prefetch(p + 128, 1);
+        __builtin_prefetch(p + 192, 1);
+        if (cqe->flags & IORING_CQE_F_BUFFER)
+            __builtin_prefetch(ars__bufs_at(&u->bufs, cqe->flags >> IORING_CQE_BUFFER_SHIFT));
     }
-    if (tail - head > 2) {
-        uint64_t data = u->ring.cqes[(head + 2) & u->ring.cq_mask].user_data;
+    if (tail - head > 3) {
+        uint64_t data = u->ring.cqes[(head + 3) & u->ring.cq_mask].user_data;
         const ars__source *source = ars__uring_object(data);
         const ars__request *request = NULL;
-        if ((data & ARS__TAG_MASK) == ARS__TAG_RECV)
+        if ((data & ARS__TAG_MASK) == ARS__TAG_RECV) {
             request = source->reader;
-        else if ((data & ARS__TAG_MASK) == ARS__TAG_SEND)
+            if (request) __builtin_prefetch(request->buf, 1);
+        } else if ((data & ARS__TAG_MASK) == ARS__TAG_SEND) {
             request = source->writer;
-        if (request) ars__ready_prefetch(request->task);
+        }
+        if (request && request->task) ars__ready_prefetch(request->task);
     }
 }
 
@@ -97,6 +102,18 @@ static void reap(ars__uring *u)
     }
 }
 
+/* A wait in which the buffers of a busy time are given back, if nothing comes for a while. */
+static void wait_and_shrink(ars__uring *u, ars_time deadline)
+{
+    ars_time quiet = ars_time_add(ars__os_now(), 100 * ARS_MILLISECOND);
+    if (quiet >= deadline || !(u->ring.setup & IORING_SETUP_DEFER_TASKRUN)) {
+        ars__ring_enter(&u->ring, 1, deadline);
+        return;
+    }
+    ars__ring_enter(&u->ring, 1, quiet);
+    if (!ars__ring_has_results(&u->ring) && ars__os_now() >= quiet) ars__bufs_shrink(&u->bufs);
+}
+
 void ars__uring_turn(ars__poller *poller, ars_time deadline)
 {
     ars__uring *u = ars__uring_of(ARS__MEMBER(poller, ars__loop, poller));
@@ -105,7 +122,10 @@ void ars__uring_turn(ars__poller *poller, ars_time deadline)
     if (ARS__UNLIKELY(!u->wake_armed)) wake_arm(u);
     /* Without a way to be woken it must not sleep. */
     int wait = deadline != 0 && u->wake_armed && !ars__ring_has_results(&u->ring);
-    if (wait || ars__ring_has_work(&u->ring)) ars__ring_enter(&u->ring, wait, deadline);
+    if (wait && ARS__UNLIKELY(ars__bufs_surplus(&u->bufs)))
+        wait_and_shrink(u, deadline);
+    else if (wait || ars__ring_has_work(&u->ring))
+        ars__ring_enter(&u->ring, wait, deadline);
     reap(u);
 }
 

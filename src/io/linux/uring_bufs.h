@@ -9,7 +9,8 @@
  *
  * There is address space for ARS__BUFS_MAX of them, but the ring starts small
  * and doubles when the kernel finds it empty, so that a server with few busy
- * connections touches few of them.
+ * connections touches few of them.  When nothing has come for a while it is
+ * made small again and the memory given back.
  */
 
 #include <arsenal/base.h>
@@ -18,7 +19,14 @@
 #include "base/san.h"
 #include "io/linux/uring_abi.h"
 
-enum { ARS__BUFS_SIZE = 2048, ARS__BUFS_START = 256, ARS__BUFS_MAX = 4096, ARS__BUFS_GROUP = 0 };
+enum {
+    ARS__BUFS_SIZE = 2048,
+    ARS__BUFS_STRIDE =
+        ARS__BUFS_SIZE + 64, /* odd in lines: at a power of two all begin in few cache sets */
+    ARS__BUFS_START = 256,
+    ARS__BUFS_MAX = 4096,
+    ARS__BUFS_GROUP = 0
+};
 
 typedef struct ars__bufs {
     struct io_uring_buf_ring *ring;
@@ -39,9 +47,22 @@ void ars__bufs_close(ars__bufs *bufs);
 /* The ring was found empty: doubles it, once in a turn, up to the most. */
 void ars__bufs_grow(ars__bufs *bufs);
 
+/* Whether it has grown, and every buffer lies in the ring. */
+static inline int ars__bufs_surplus(const ars__bufs *bufs)
+{
+    return bufs->made > ARS__BUFS_START && bufs->free == bufs->made;
+}
+
+/*
+ * Makes a ring with a surplus small again.  The kernel must not be taking
+ * buffers meanwhile: every completion has been looked at, and its work waits
+ * for this thread (IORING_SETUP_DEFER_TASKRUN).
+ */
+void ars__bufs_shrink(ars__bufs *bufs);
+
 static inline char *ars__bufs_at(const ars__bufs *bufs, unsigned id)
 {
-    return bufs->data + (size_t)id * ARS__BUFS_SIZE;
+    return bufs->data + (size_t)id * ARS__BUFS_STRIDE;
 }
 
 /* A completion brought the buffer. */

@@ -182,7 +182,9 @@ static void deliver(ars__uring *u, ars__source *source, unsigned id, unsigned le
         reader->loan = id;
     } else {
         unsigned n = reader->len < len ? (unsigned)reader->len : len;
+        ars__san_acquire(reader);
         memcpy(reader->buf, data, n);
+        ars__san_release(reader);
         if (n < len)
             keep_unread(u, source, id, len, n);
         else
