@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* Select: which case, fairness, closed channels, deadlines, nothing left behind. */
-#include <arsenal/select.h>
+#include <arsenal/event.h>
+#include <arsenal/sem.h>
+#include <arsenal/tick.h>
 
 #include <math.h>
 #include <stdlib.h>
@@ -456,6 +458,62 @@ static void selects_meet(void)
     crew_run_all(dancing, 2);
 }
 
+/* ---- anything that can be waited for ---- */
+
+typedef struct mixed {
+    ars_chan *chan;
+    ars_event *event;
+    ars_sem *sem;
+    int which;
+} mixed;
+
+static int brings_about(void *arg)
+{
+    mixed *m = arg;
+    CHECK_EQ(ars_sleep(ars_after(ARS_MILLISECOND / 4)), 0);
+    if (m->which == 0) send(m->chan, 5);
+    if (m->which == 1) ars_event_set(m->event);
+    if (m->which == 2) CHECK_EQ(ars_sem_release(m->sem, 1), 0);
+    if (m->which != 3) CHECK_EQ(ars_sleep(ARS_FOREVER), ARS_ECANCELED);
+    return 0;
+}
+
+/* A channel, an event, a semaphore, the end of a group and a tick, each in its turn. */
+static int mixture(void *arg)
+{
+    (void)arg;
+    for (int k = 0; k < 20; k++) {
+        ars_event event = {0};
+        ars_sem sem = {0};
+        ars_tick tick = {0};
+        ars_group group;
+        mixed m = {fresh(0), &event, &sem, k % 5};
+        long value = 0;
+        int beats = 0;
+        if (m.which == 4) CHECK_EQ(ars_tick_start(&tick, ars_after(ARS_MILLISECOND), 0), 0);
+        CHECK_EQ(ars_group_init(&group, NULL, ARS_COLLECT), 0);
+        CHECK_EQ(ars_group_go(&group, brings_about, &m, NULL), 0);
+        ars_case cases[] = {ARS_RECV(m.chan, &value), ARS_EVENT(&event), ARS_SEM(&sem),
+                            ARS_GROUP_DONE(&group), ARS_TICK(&tick, &beats)};
+        CHECK_EQ(ars_select(cases, 5, ARS_FOREVER), m.which);
+        CHECK_EQ(value, m.which == 0 ? 5 : 0);
+        CHECK_EQ(beats, m.which == 4);
+        cases[1].object = NULL; /* an event stays set */
+        if (m.which != 3) CHECK_EQ(ars_select(cases, 5, 0), ARS_ETIMEDOUT);
+        ars_group_cancel(&group, ARS_ECANCELED);
+        CHECK_EQ(ars_group_wait(&group, ARS_FOREVER), ARS_ECANCELED);
+        CHECK_EQ(ars_chan_send(m.chan, &value, 0), ARS_ETIMEDOUT); /* nothing is left */
+        CHECK_EQ(ars_sem_acquire(&sem, 0), ARS_ETIMEDOUT);         /* nor was taken twice */
+        ars_chan_free(m.chan);
+    }
+    return 0;
+}
+
+static void waits_for_anything(void)
+{
+    crew_run_all(mixture, 0);
+}
+
 /* ---- many cases, bad cases ---- */
 
 static int many_cases(void *arg)
@@ -515,6 +573,7 @@ static const test_case cases[] = {
     {"leaves_nothing_behind", leaves_nothing_behind},
     {"can_be_cancelled", can_be_cancelled},
     {"selects_meet", selects_meet},
+    {"waits_for_anything", waits_for_anything},
     {"a_thousand_cases", a_thousand_cases},
     {"bad_cases", bad_cases},
 };

@@ -69,6 +69,13 @@ ARS_INLINE ars_case ars_case_make(unsigned kind, void *object, void *value)
 /* The case that sends '*value' to the ars_chan 'chan'. */
 #define ARS_SEND(chan, value) ars_case_make(ARS__CASE_SEND, (chan), (void *)(uintptr_t)(value))
 
+/*
+ * The case that is chosen once every child of the ars_group 'group' has ended.
+ * The group is one that the calling task has initialised; it still has to wait
+ * for it, which then does not take long.
+ */
+#define ARS_GROUP_DONE(group) ars_case_make(ARS__CASE_GROUP, (group), 0)
+
 /* What ars_select() returns when case i was chosen because its channel is closed. */
 #define ARS_CLOSED(i) (0x10000 + (i))
 /* The same for a subscriber that has lost values: see ARS_CHAN_BROADCAST. */
