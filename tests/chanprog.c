@@ -279,7 +279,7 @@ typedef struct performance {
     const program *program;
     ars_chan *chans[CHANS];
     char result[RESULT];
-    ars_atomic_u32 written[TASKS]; /* operations of each task whose result is there */
+    ars_atomic_u32 written[TASKS]; /* of each task: operations done, and 16 * bytes of result */
     ars_atomic_u32 ended;
 } performance;
 
@@ -333,7 +333,9 @@ static int act(void *arg)
             break;
         }
         put_result(show->result, me->task, o->kind == OP_SELECT && c != 'd', which, c);
-        ars_atomic_u32_store_release(&show->written[me->task], (uint32_t)i + 1);
+        size_t bytes = strnlen(show->result + me->task * PER_TASK, PER_TASK);
+        ars_atomic_u32_store_release(&show->written[me->task],
+                                     (uint32_t)(bytes * 16) + (uint32_t)i + 1);
     }
     ars_atomic_u32_add_acq_rel(&show->ended, 1);
     return 0;
@@ -355,11 +357,11 @@ static int may_be_stuck(const performance *show)
         for (int t = 0; t < show->program->tasks && fits; t++) {
             const char *end = legal[i] + t * PER_TASK;
             const char *hash = memchr(end, '#', PER_TASK);
-            int done = (int)ars_atomic_u32_load_acquire(&show->written[t]);
-            int all = done == show->program->ops[t];
+            uint32_t written = ars_atomic_u32_load_acquire(&show->written[t]);
+            int all = (int)(written % 16) == show->program->ops[t];
             size_t n = strnlen(end, PER_TASK) - (hash != NULL);
-            fits = all == !hash && !memcmp(end, show->result + t * PER_TASK, n) &&
-                   (n == PER_TASK || !show->result[t * PER_TASK + (int)n]);
+            fits =
+                all == !hash && n == written / 16 && !memcmp(end, show->result + t * PER_TASK, n);
         }
         if (fits) return 1;
     }
