@@ -286,6 +286,7 @@ typedef struct performance {
 typedef struct actor {
     performance *show;
     int task;
+    uint32_t dice; /* how often it lets others go first */
 } actor;
 
 /* The letter, or 0: cancelled. */
@@ -327,6 +328,8 @@ static int act(void *arg)
     for (int i = 0; i < p->ops[me->task]; i++) {
         const op *o = &p->op[me->task][i];
         int which;
+        for (; me->dice & 1; me->dice >>= 1) (void)ars_yield();
+        me->dice >>= 1;
         char c = perform(show, o, &which);
         if (!c) {
             put_result(show->result, me->task, 0, 0, '#');
@@ -395,6 +398,7 @@ static int watch(performance *show, ars_group *group)
 /* The index of the legal outcome, from 1. */
 static int run_once(const program *p)
 {
+    static uint32_t dice = 1;
     for (int attempt = 0;; attempt++) {
         performance show = {.program = p};
         actor actors[TASKS];
@@ -403,7 +407,8 @@ static int run_once(const program *p)
         for (int c = 0; c < p->chans; c++)
             CHECK_EQ(ars_chan_new(&show.chans[c], 1, (size_t)p->caps[c], NULL), 0);
         for (int t = 0; t < p->tasks; t++) {
-            actors[t] = (actor){&show, t};
+            dice = dice * 1664525 + 1013904223;
+            actors[t] = (actor){&show, t, dice >> 16};
             CHECK_EQ(ars_group_go(&group, act, &actors[t], NULL), 0);
         }
         int cut = watch(&show, &group), rc = ars_group_wait(&group, ARS_FOREVER);
