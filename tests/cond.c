@@ -150,6 +150,7 @@ static int comes_back(place *p, int id)
     p->order[p->back++] = id;
     /* Held, even when cancelled: nobody else gets it, and the unlock is good. */
     CHECK_EQ(ars_cond_wait(&p->cond, &p->mutex, 0), ARS_ETIMEDOUT);
+    if (ARS__ASSERTS) CHECK_EQ(ars_mutex_lock(&p->mutex, 0), ARS_EDEADLK);
     unlock(&p->mutex);
     return 0;
 }

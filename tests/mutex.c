@@ -194,6 +194,8 @@ static int wants_it(void *arg)
 {
     hog *h = arg;
     lock(&h->mutex);
+    /* Debug builds know the owner, however it came to the lock. */
+    if (ARS__ASSERTS) CHECK_EQ(ars_mutex_lock(&h->mutex, 0), ARS_EDEADLK);
     h->seen = h->turns;
     unlock(&h->mutex);
     return 0;
