@@ -66,7 +66,8 @@ static double arsenal(uint64_t n, void *arg)
 {
     int (**pairs)(uint64_t) = arg;
     struct job job = {*pairs, n, -1};
-    return ars_run(root, &job, NULL) < 0 ? -1 : job.ns;
+    ars_config config = {.workers = 1};
+    return ars_run(root, &job, &config) < 0 ? -1 : job.ns;
 }
 
 static double arsenal_thread(uint64_t n, void *arg)
