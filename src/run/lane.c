@@ -99,11 +99,15 @@ size_t ars__lane_len(const ars_chan *chan)
 
 static inline int has_room(lane *l)
 {
-    uint64_t tail = ars_atomic_u64_load_seq_cst(&l->tail);
-    if (tail & CLOSED) return 1;
-    if (l->chan.kind == ARS__CHAN_SPSC)
-        return tail - ars_atomic_u64_load_seq_cst(&l->head) <= l->mask;
-    return ars_atomic_u64_load_seq_cst(&cell_at(l, tail)->number) == tail;
+    for (;;) {
+        uint64_t tail = ars_atomic_u64_load_seq_cst(&l->tail);
+        if (tail & CLOSED) return 1;
+        if (l->chan.kind == ARS__CHAN_SPSC)
+            return tail - ars_atomic_u64_load_seq_cst(&l->head) <= l->mask;
+        uint64_t number = ars_atomic_u64_load_seq_cst(&cell_at(l, tail)->number);
+        /* Beyond: another sender has drawn this position meanwhile, so it says nothing of the next. */
+        if ((int64_t)(number - tail) <= 0) return number == tail;
+    }
 }
 
 static inline int has_value(lane *l)
@@ -122,7 +126,9 @@ static ARS__NOINLINE void wake(lane *l, ars__waitq *queue, ars_atomic_u32 *waits
     ars__node *node = ars__waitq_take(queue);
     if (!queue->first) ars_atomic_u32_store_relaxed(waits, 0);
     ars__spin_unlock(&l->chan.lock);
-    if (node) ars__node_wake(node, ARS__RETRY, ARS__WAKE_NEXT);
+    if (node)
+        ars__node_wake(node, ARS__RETRY,
+                       queue == &l->chan.receivers ? ARS__WAKE_NEXT : ARS__WAKE_TAIL);
 }
 
 static inline int push_single(lane *l, const void *value, uint32_t elem)
