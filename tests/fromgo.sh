@@ -35,8 +35,9 @@ else
 fi
 if [ -n "$go" ]; then
     printf 'module fromgo\n\ngo 1.25\n' >"$tmp/go/go.mod"
+    [ -n "${GOCACHE:-}${HOME:-}" ] || export GOCACHE="$tmp/cache"
     (cd "$tmp/go" && GOTOOLCHAIN=local GOFLAGS=-mod=mod GOPROXY=off GO111MODULE=on GOWORK=off \
-        GOCACHE="${GOCACHE:-$tmp/cache}" go build -o "$tmp/bin/" ./...) || exit 1
+        go build -o "$tmp/bin/" ./...) || exit 1
 fi
 
 bad=0
