@@ -14,6 +14,8 @@ typedef ARS_CHAN_OF(int) ints;
 typedef ARS_CHAN_OF(double) doubles;
 typedef ARS_CHAN_OF(int *) pointers;
 
+static const ars_alloc *scarce_alloc;
+
 static int values(void *arg)
 {
     (void)arg;
@@ -254,6 +256,40 @@ static int cancelled(void *arg)
     return 0;
 }
 
+/* Without memory nothing is started or made, and the arguments are still the caller's. */
+static int scarce(void *arg)
+{
+    ars_group group;
+    ints out = {NULL};
+    int sum = 0, started = 0, rc;
+    (void)arg;
+    if ((rc = chan_make_opt(&out, 1, &(ars_chan_opt){.alloc = scarce_alloc})) < 0) {
+        CHECK(out.chan == NULL);
+        return rc;
+    }
+    if ((rc = group_init(&group, ARS_COLLECT)) == 0) {
+        for (int i = 0; i < 3; i++) started += go(&group, add, .sum = &sum, .a = 1) == 0;
+        rc = group_wait(&group, ARS_FOREVER);
+        CHECK_EQ(rc, started == 3 ? 0 : ARS_ENOMEM);
+        CHECK_EQ(sum, started);
+    }
+    chan_free(out);
+    return rc;
+}
+
+static void scarce_body(const ars_alloc *alloc)
+{
+    ars_config config = {.alloc = alloc, .workers = world_workers()};
+    scarce_alloc = alloc;
+    int rc = ars_run(scarce, NULL, &config);
+    CHECK(rc == 0 || rc == ARS_ENOMEM);
+}
+
+static void out_of_memory(void)
+{
+    CHECK(sweep_alloc("typed", scarce_body) > 0);
+}
+
 #define IN_WORLD(fn)                                                                               \
     static void run_##fn(void)                                                                     \
     {                                                                                              \
@@ -275,5 +311,6 @@ static const test_case tests[] = {
     {"copies of any size", run_copies_of_any_size},
     {"many tasks", run_many},
     {"cancelled", run_cancelled},
+    {"out of memory", out_of_memory},
 };
 TEST_MAIN(tests)
