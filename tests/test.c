@@ -8,6 +8,7 @@
 #include <linux/audit.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -42,6 +43,10 @@ static int chosen(const char *name, int argc, char **argv)
 
 int test_main(const test_case *cases, size_t n, int argc, char **argv)
 {
+#ifdef M_ARENA_MAX
+    mallopt(M_ARENA_MAX,
+            1); /* else threads map heaps of their own, how many depends on the moment */
+#endif
     size_t ran = 0;
     /* Line by line, so that a crash leaves what came before it. */
     setvbuf(stdout, NULL, _IOLBF, 0);

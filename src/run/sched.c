@@ -147,6 +147,7 @@ static inline void make_ready(ars__worker *w, ars__task *task)
 {
     if (ARS__UNLIKELY(task->ctx.flags & ARS__MIGRATES) && task != w->current) {
         ars__wheel_remove(&w->wheel, &task->timer);
+        ars_atomic_u32_or_acq_rel(&task->events, ARS__MOVING);
         ars__sched_offer(w, task);
         return;
     }
@@ -186,36 +187,62 @@ static void run_timers(ars__worker *w)
 /*
  * A task is in its worker's inbox at most once: whoever sets the first bit of
  * its mail puts it there.  The worker takes the bits out again only after it
- * has taken out the node; so a bit that is set later comes with a new push.
+ * has taken out the node; so a bit that is set later comes with a new push.  A
+ * task does not end while it has mail.
  */
 void ars__task_mail(ars__task *task, uint32_t event)
 {
-    ars__worker *w = ars__task_home(task);
+    ars__worker *w = ars__task_home(task), *here = ars__worker_here();
+    ars_runtime *rt = w->rt;
+    int outside = !here || here->rt != rt;
+    if (outside) ars__outside_enter(rt);
     /* Release: pairs with the acquire in deliver(); what the sender wrote is seen there. */
-    if (ars_atomic_u32_or_acq_rel(&task->events, event) & ARS__MAIL) return;
-    ars__inbox_push(&w->inbox, &task->mail);
-    ars__sched_wake(w);
+    if (!(ars_atomic_u32_or_acq_rel(&task->events, event) & ARS__MAIL)) {
+        ars__inbox_push(&w->inbox, &task->mail);
+        ars__sched_wake(w);
+    }
+    if (outside) ars__outside_leave(rt);
+}
+
+/*
+ * Whether a task that is in the mail of 'w' is its own.  One that moves may be
+ * nobody's, or somebody else's by now.  Nobody's is ready, and finds out about
+ * a cancel when it runs: the exchange makes sure that whoever adopts it comes
+ * after.  Somebody else's gets its mail there; until then the bits stay set,
+ * so that it cannot end.
+ */
+static int is_ours(ars__worker *w, ars__task *task)
+{
+    uint32_t events = ars_atomic_u32_load_acquire(&task->events);
+    while (ARS__UNLIKELY(events & ARS__MOVING))
+        if (ars_atomic_u32_cas_acq_rel(&task->events, &events, events & ~(uint32_t)ARS__MAIL))
+            return 0;
+    ars__worker *home = ars__task_home(task);
+    if (ARS__LIKELY(home == w)) return 1;
+    ars__inbox_push(&home->inbox, &task->mail);
+    ars__sched_wake(home);
+    return 0;
 }
 
 static void deliver(ars__worker *w, ars__task *task)
 {
+    if (!is_ours(w, task)) return;
     uint32_t events = ars_atomic_u32_and_acq_rel(&task->events, ~(uint32_t)ARS__MAIL);
-    if (ARS__UNLIKELY(ars__task_home(task) != w)) { /* it has moved */
-        for (uint32_t bit = 1; bit < ARS__MAIL; bit <<= 1)
-            if (events & bit) ars__task_mail(task, bit);
-        return;
-    }
     if (events & ARS__STARTED) {
         push(w, task);
         return;
     }
     if (events & ARS__WOKEN) {
         if (events & ARS__ENDED) ars_atomic_u32_and_acq_rel(&task->events, ~(uint32_t)ARS__ENDED);
+        if (events & ARS__CANCELLED) task->linked = ARS__IN_GROUP_LOOK;
         task->wait = NULL;
-        make_ready(w, task);
+        make_ready(w, task); /* it may be gone now */
+        return;
     }
-    /* A task that does not wait finds out by itself, at its next wait. */
-    if ((events & ARS__CANCELLED) && task->wait && ars__task_cancelled(task))
+    if (!(events & ARS__CANCELLED)) return;
+    if (!task->wait)
+        task->linked = ARS__IN_GROUP_LOOK; /* it finds out by itself, at its next wait */
+    else if (ars__task_cancelled(task))
         ars__task_interrupt(task, ARS_ECANCELED);
 }
 
@@ -252,7 +279,7 @@ static int has_reason_to_stay(ars__worker *w)
 {
     ars_runtime *rt = w->rt;
     return w->head != w->tail || !ars__inbox_empty(&w->inbox) ||
-           ars_atomic_u32_load_seq_cst(&rt->stop) || (rt->n > 1 && ars__sched_anything(rt));
+           ars_atomic_u32_load_seq_cst(&rt->stop) || ars__sched_anything(rt);
 }
 
 static void sleep_until(ars__worker *w, ars_time deadline)
@@ -311,7 +338,11 @@ static ars__task *try_starved(ars__worker *w)
 /* A task that any worker may take becomes this one's. */
 static inline void adopt(ars__worker *w, ars__task *task)
 {
-    if (!(task->ctx.flags & ARS__NEW)) __atomic_store_n(&task->worker, w, __ATOMIC_RELAXED);
+    if (task->ctx.flags & ARS__NEW) return;
+    __atomic_store_n(&task->worker, w, __ATOMIC_RELAXED);
+    /* Release: whoever finds the bit gone finds the new worker. */
+    ars_atomic_u32_and_acq_rel(&task->events, ~(uint32_t)ARS__MOVING);
+    if (task->linked) task->linked = ARS__IN_GROUP_LOOK;
 }
 
 /* Gives a new task its stack, or keeps it for later. */
@@ -348,10 +379,22 @@ static ars__task *search(ars__worker *w)
             ars_atomic_pause();
         if (mail || ars_atomic_u32_load_relaxed(&rt->stop) || ars__os_now() >= until) break;
     }
-    /* The last to stop searching with success leaves somebody searching, while there is work. */
-    uint32_t others = ars_atomic_u32_add_seq_cst(&rt->searching, (uint32_t)-1) - 1;
-    if (task && others == 0 && ars__sched_anything(rt)) ars__sched_wake_one(rt);
+    ars_atomic_u32_add_seq_cst(&rt->searching, (uint32_t)-1);
     return task;
+}
+
+/*
+ * Whoever started a task while this worker searched or slept may have relied on
+ * it.  If it has something else to run it leaves somebody searching, while there
+ * is work.  It is counted neither as searching nor as asleep any more, by
+ * sequentially consistent operations; so either the starter saw that, or this
+ * sees the new task.
+ */
+static void pass_on(const ars__worker *w)
+{
+    ars_runtime *rt = w->rt;
+    if (ars__sched_anything(rt) && ars_atomic_u32_load_seq_cst(&rt->searching) == 0)
+        ars__sched_wake_one(rt);
 }
 
 /* Nothing is at hand: work of others, or sleep. NULL: look again. */
@@ -366,8 +409,11 @@ static ars__task *idle(ars__worker *w)
     if (w->rt->n > 1) {
         if (w->poller) w->poller->ops->turn(w->poller, 0);
         if (w->head != w->tail) return NULL;
-        if ((task = search(w)) != NULL) return task;
-        if (!ars__inbox_empty(&w->inbox)) return NULL;
+        task = search(w);
+        if (task || !ars__inbox_empty(&w->inbox)) {
+            pass_on(w);
+            return task;
+        }
     } else if ((task = settle(w, ars__sched_steal(w))) != NULL) {
         return task;
     }
@@ -381,6 +427,7 @@ static ars__task *idle(ars__worker *w)
     w->tick = w->tuning.tick;
     ars__sched_drain(w);
     run_timers(w);
+    if (w->rt->n > 1 && w->head != w->tail) pass_on(w);
     return NULL;
 }
 
@@ -608,7 +655,13 @@ static void arm(ars__worker *w, ars__task *self, ars_time limit)
 
 static ARS__NOINLINE int park_slow(ars__worker *w, ars__task *self)
 {
-    if (ARS__UNLIKELY(!self->linked)) ars__group_link_task(self->group, self);
+    if (ARS__UNLIKELY(self->linked != ARS__IN_GROUP)) {
+        if (!self->linked)
+            ars__group_link_task(self->group, self);
+        else if (ars__task_cancelled(self))
+            ars__task_mail(self, ARS__CANCELLED);
+        self->linked = ARS__IN_GROUP;
+    }
     ars_time limit = ars__task_limit(self);
     if (limit != ARS_FOREVER) arm(w, self, limit);
     return switch_to(w, self, pick(w));
@@ -630,7 +683,7 @@ int ars__park_at(ars__task *self, const ars__wait_class *wait, void *object, ars
     self->since = w->now;
     /* As in yield: one call, and that in tail position. */
     if (ARS__UNLIKELY(deadline != ARS_FOREVER || self->scope_limit != ARS_FOREVER ||
-                      !self->linked || w->tick <= 1))
+                      self->linked != ARS__IN_GROUP || w->tick <= 1))
         return park_slow(w, self);
     ars__task *next = w->next;
     if (next) {
@@ -769,7 +822,23 @@ ars__poller *ars__worker_poller(const ars__worker *worker)
 void ars__worker_set_poller(ars__worker *worker, ars__poller *poller)
 {
     ARS__ASSERT(!worker->poller);
-    worker->poller = poller;
+    /* Release: others read its counters. */
+    __atomic_store_n(&worker->poller, poller, __ATOMIC_RELEASE);
+}
+
+ars__poller *ars__task_poller(const ars__task *task)
+{
+    return task->worker->poller;
+}
+
+ars_atomic_ptr *ars__worker_shared(const ars__worker *worker)
+{
+    return &worker->rt->shared;
+}
+
+void ars__worker_wake(ars__worker *worker)
+{
+    ars__sched_wake(worker);
 }
 
 const ars_alloc *ars__worker_alloc(const ars__worker *worker)
