@@ -120,7 +120,7 @@ static int conclude(ars__group *group)
 
 void ars__group_link_task(ars__group *group, ars__task *task)
 {
-    task->linked = 1;
+    task->linked = ARS__IN_GROUP;
     ars__spin_lock(&group->lock);
     ars__list_append(&group->tasks, &task->siblings);
     /* As in ars__group_new(): either the cancel sees the task or the task sees the cancel. */
@@ -319,6 +319,7 @@ static int wait_for(ars_group *handle, ars__group *group, ars__task *self, ars_t
 
 static ARS__NOINLINE int thread_wait(ars_group *handle, ars__group *group, ars_time deadline)
 {
+    if (group->owner) return ARS_EINVAL; /* a task's: it counts without atomics */
     if (group->waiter) return ARS_EBUSY;
     if (is_empty(group)) {
         group->handle = handle;

@@ -206,23 +206,42 @@ static void *worker_thread(void *arg)
     ars__worker *w = arg;
     /* Without a signal stack an overflow is not named; it is no reason not to work. */
     if (enter_thread(w, __builtin_frame_address(0)) < 0) ars__worker_tls = w;
+    ars_runtime *rt = w->rt;
     ars__sched_loop(w);
-    if (ars_atomic_u32_load_acquire(&w->rt->stop) & ARS__STOP_NOW) return NULL;
+    if (ars_atomic_u32_load_acquire(&rt->stop) & ARS__STOP_NOW) return NULL;
+    /* Others may just be waking this worker, by its poller. */
+    ars_atomic_u32_add_acq_rel(&rt->left, 1);
+    ars__os_futex_wake(&rt->left.ars__v, 1);
+    uint32_t how;
+    while (!((how = ars_atomic_u32_load_acquire(&rt->stop)) & ARS__STOP_CLOSE))
+        ars__os_futex_wait(&rt->stop.ars__v, how, ARS_FOREVER);
     close_poller(w);
     leave_thread(w);
     return NULL;
 }
 
+/* Nobody wakes a worker any more once all have left their loops, and no thread from outside is at it. */
+static void let_close(ars_runtime *rt)
+{
+    uint32_t left;
+    while ((left = ars_atomic_u32_load_acquire(&rt->left)) < rt->threads - 1)
+        ars__os_futex_wait(&rt->left.ars__v, left, ARS_FOREVER);
+    while (ars_atomic_u32_load_acquire(&rt->outside) > 0) ars__os_thread_yield();
+    ars_atomic_u32_or_acq_rel(&rt->stop, ARS__STOP_CLOSE);
+    ars__os_futex_wake(&rt->stop.ars__v, rt->threads);
+}
+
 static void stop(ars_runtime *rt, uint32_t how)
 {
-    ars_atomic_u32_or_acq_rel(&rt->stop, how);
+    /* Sequentially consistent, as the other reasons not to sleep: see sleep_until(). */
+    ars_atomic_u32_add_seq_cst(&rt->stop, how);
+    for (uint32_t i = 1; i < rt->threads; i++) ars__sched_wake(rt->workers[i]);
+    if (how == ARS__STOP_IDLE) let_close(rt);
     for (uint32_t i = 1; i < rt->threads; i++) {
-        ars__worker *w = rt->workers[i];
-        ars__sched_wake(w);
         if (how == ARS__STOP_IDLE)
-            ars__os_thread_join(w->thread);
+            ars__os_thread_join(rt->workers[i]->thread);
         else
-            ars__os_thread_let_go(w->thread);
+            ars__os_thread_let_go(rt->workers[i]->thread);
     }
 }
 

@@ -60,7 +60,14 @@ enum {
     ARS__MAIL = 7u,
     ARS__CLAIMED = 1u << 3, /* a select has been decided */
     ARS__ENDED = 1u << 4,   /* the group that it waits for has ended */
-    ARS__TELLING = 1u << 5  /* its worker is cancelling that group */
+    ARS__TELLING = 1u << 5, /* its worker is cancelling that group */
+    ARS__MOVING = 1u << 6   /* ready, and any worker may take it: nobody's */
+};
+
+/* task->linked */
+enum {
+    ARS__IN_GROUP = 1,     /* in group->tasks */
+    ARS__IN_GROUP_LOOK = 2 /* the same, and a cancel may have been missed: the next park looks */
 };
 
 enum { ARS__ARGS_MAX = 128 };
@@ -93,7 +100,7 @@ struct ars__task {
     ars_atomic_u32 events;
     uint16_t shields;    /* how many of the scopes are shields */
     uint8_t interrupted; /* the wait's interrupt() has been called */
-    uint8_t linked;      /* in group->tasks */
+    uint8_t linked;      /* ARS__IN_GROUP ..., or 0 */
 
     union {
         unsigned char args[ARS__ARGS_MAX]; /* until it runs */
@@ -224,6 +231,7 @@ struct ars__worker {
     uint64_t random;
     ars__tuning tuning;
     uint32_t id;
+    uint32_t queue_turn;   /* the runtime's queue is next to be looked into for old tasks */
     ars_atomic_ptr *slots; /* of the deque */
     ars__stack_pool *stacks;
     ars__slab_cache tasks;
@@ -265,14 +273,37 @@ struct ars_runtime {
     ars_atomic_u64 serial;                     /* of groups */
     ars_atomic_u64 born_outside;               /* tasks, by threads */
     ars_atomic_ptr drainer;                    /* the root task, while it waits for all to end */
+    ars_atomic_u32 left;                       /* threads of workers that have left their loops */
 
     /* New tasks of full deques and of threads. */
     ARS__ALIGNED(64) ars__spin queue_lock;
     ars_atomic_u32 queued;
+    ars_atomic_u32 outside; /* threads that are no workers of it, and are using it */
     ars__task *queue_first, *queue_last;
 };
 
-enum { ARS__STOP_IDLE = 1, ARS__STOP_NOW = 2 };
+enum {
+    ARS__STOP_IDLE = 1,
+    ARS__STOP_NOW = 2,
+    ARS__STOP_CLOSE = 4 /* added: nobody wakes anybody any more */
+};
+
+/*
+ * What a thread from outside does may let the last task end before the thread
+ * has finished doing it: so it is counted, from when the runtime is known to
+ * be alive until it touches nothing of it any more.
+ */
+static inline void ars__outside_enter(ars_runtime *rt)
+{
+    /* Relaxed: what follows releases it to whoever lets the runtime end. */
+    ars_atomic_u32_add_relaxed(&rt->outside, 1);
+}
+
+static inline void ars__outside_leave(ars_runtime *rt)
+{
+    /* Release: pairs with the acquire in stop(), after which the memory is freed. */
+    ars_atomic_u32_add_release(&rt->outside, (uint32_t)-1);
+}
 
 /* ---- who am I ---- */
 

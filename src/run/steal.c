@@ -54,8 +54,8 @@ static ars__task *task_of(ars__inbox_node *node)
     return node ? ARS__MEMBER(node, ars__task, mail) : NULL;
 }
 
-/* Takes its share: one to run, the rest into the worker's deque. */
-static ars__task *queue_take(ars__worker *w)
+/* Takes its share, at most 'most': one to run, the rest into the worker's deque. */
+static ars__task *queue_take(ars__worker *w, uint32_t most)
 {
     ars_runtime *rt = w->rt;
     uint32_t queued = ars_atomic_u32_load_relaxed(&rt->queued);
@@ -63,7 +63,7 @@ static ars__task *queue_take(ars__worker *w)
     ars__spin_lock(&rt->queue_lock);
     queued = ars_atomic_u32_load_relaxed(&rt->queued);
     uint32_t share = queued / rt->n + 1, n = 0;
-    if (share > BATCH) share = BATCH;
+    if (share > most) share = most;
     ars__task *first = rt->queue_first, *rest = first;
     while (rest && n < share) {
         rest = task_of(rest->mail.next);
@@ -202,8 +202,11 @@ ars__task *ars__sched_oldest(ars__worker *w)
 {
     void *task;
     int rc;
+    /* In turn: neither a worker that keeps starting tasks nor threads that do starve the others'. */
+    w->queue_turn = !w->queue_turn;
+    if (w->queue_turn && (task = queue_take(w, 1)) != NULL) return task;
     while ((rc = ars_deque_steal(&w->deque, &task)) == ARS_EAGAIN) {}
-    return rc ? task : queue_take(w);
+    return rc ? task : queue_take(w, 1);
 }
 
 static uint64_t random_next(ars__worker *w)
@@ -219,7 +222,7 @@ static uint64_t random_next(ars__worker *w)
 ars__task *ars__sched_steal(ars__worker *w)
 {
     ars_runtime *rt = w->rt;
-    ars__task *task = queue_take(w);
+    ars__task *task = queue_take(w, BATCH);
     if (task || rt->n == 1) return task;
     uint32_t at = (uint32_t)(random_next(w) % rt->n);
     for (uint32_t i = 0; i < rt->n; i++, at = at + 1 == rt->n ? 0 : at + 1) {

@@ -79,13 +79,10 @@ static ARS__NOINLINE int failed(ars__group *group, ars__worker *worker, int erro
     return error;
 }
 
-int ars__task_go(ars__group *group, ars_fn *fn, void *arg, const void *args, size_t size,
-                 const ars_task_opt *opt)
+static inline int go(ars__worker *worker, ars__group *group, ars_fn *fn, void *arg,
+                     const void *args, size_t size, const ars_task_opt *opt)
 {
     ars_runtime *rt = group->rt;
-    ars__worker *worker = ars__worker_here();
-    if (!fn || size > ARS__ARGS_MAX || (opt && !options_valid(opt, rt))) return ARS_EINVAL;
-    if (ARS__UNLIKELY(worker && worker->rt != rt)) worker = NULL;
     ars__task *task = NULL;
     if (ARS__LIKELY(!worker || worker->born - worker->died < worker->room ||
                     make_room(worker) == 0))
@@ -101,6 +98,27 @@ int ars__task_go(ars__group *group, ars_fn *fn, void *arg, const void *args, siz
         ars_atomic_i64_add_acq_rel(&group->pending, 1);
     ars__sched_start(worker, rt, task);
     return 0;
+}
+
+static ARS__NOINLINE int go_outside(ars__group *group, ars_fn *fn, void *arg, const void *args,
+                                    size_t size, const ars_task_opt *opt)
+{
+    ars_runtime *rt = group->rt;
+    ars__outside_enter(rt);
+    int rc = go(NULL, group, fn, arg, args, size, opt);
+    ars__outside_leave(rt);
+    return rc;
+}
+
+int ars__task_go(ars__group *group, ars_fn *fn, void *arg, const void *args, size_t size,
+                 const ars_task_opt *opt)
+{
+    ars_runtime *rt = group->rt;
+    ars__worker *worker = ars__worker_here();
+    if (!fn || size > ARS__ARGS_MAX || (opt && !options_valid(opt, rt))) return ARS_EINVAL;
+    if (ARS__UNLIKELY(!worker || worker->rt != rt))
+        return go_outside(group, fn, arg, args, size, opt);
+    return go(worker, group, fn, arg, args, size, opt);
 }
 
 /*
