@@ -356,7 +356,7 @@ static int writers_queue_task(void *arg)
         w[i] = (writing){.conn = a, .data = malloc(MESSAGE)};
         stream_fill(i, 0, w[i].data, MESSAGE);
         w[i].data[0] = (unsigned char)i;
-        CHECK_EQ(ars_group_go(&group, write_messages, &w[i], NULL), 0);
+        go_beside(&group, write_messages, &w[i]);
     }
     unsigned char *buf = malloc(MESSAGE);
     int seen[WRITERS] = {0};
@@ -432,11 +432,11 @@ static int close_wakes_task(void *arg)
     writing w[3];
     ars_group group;
     CHECK_EQ(ars_group_init(&group, NULL, ARS_COLLECT), 0);
-    CHECK_EQ(ars_group_go(&group, read_all, &r, NULL), 0);
+    go_beside(&group, read_all, &r);
     memset(data, 1, 16 * MIB);
     for (int i = 0; i < 3; i++) {
         w[i] = (writing){.conn = p.conn, .data = data, .size = 16 * MIB, .deadline = ARS_FOREVER};
-        CHECK_EQ(ars_group_go(&group, write_all, &w[i], NULL), 0);
+        go_beside(&group, write_all, &w[i]);
     }
     settle();
     ars_conn_close(p.conn);

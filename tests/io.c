@@ -258,7 +258,7 @@ static int accepts_task(void *arg)
     CHECK_EQ(!!(fcntl(a[0].result, F_GETFL) & O_NONBLOCK), loop->backend->nonblock);
     /* One that is given back goes to the next. */
     CHECK_EQ(a[1].done, 0);
-    ars__source_unaccept(&source, a[0].result);
+    ars__accept_done(&source, a[0].result);
     CHECK_EQ(await(&a[1]), a[0].result);
     close(a[1].result);
     /* The last one hears of the close. */
@@ -391,7 +391,7 @@ static int crowd_task(void *arg)
     uint64_t one = 1;
     ars_group group;
     CHECK_EQ(ars_group_init(&group, NULL, ARS_COLLECT), 0);
-    for (int i = 0; i < CROWD; i++) CHECK_EQ(ars_group_go(&group, wait_for_event, &fd, NULL), 0);
+    for (int i = 0; i < CROWD; i++) go_beside(&group, wait_for_event, &fd);
     CHECK_EQ(ars_sleep(ars_after(ARS_MILLISECOND)), 0);
     CHECK_EQ(write(fd, &one, sizeof one), sizeof one);
     CHECK_EQ(ars_group_wait(&group, soon()), 0);
@@ -434,9 +434,9 @@ static int no_room_task(void *arg)
     CHECK_EQ(ars_group_init(&group, NULL, ARS_COLLECT), 0);
     for (int i = 0; i < n; i++) {
         p[i] = peer_of(listener, &addr);
-        CHECK_EQ(ars_group_go(&group, read_until_error, p[i].conn, NULL), 0);
+        go_beside(&group, read_until_error, p[i].conn);
     }
-    for (int i = 0; i < CROWD; i++) CHECK_EQ(ars_group_go(&group, wait_for_event, &fd, NULL), 0);
+    for (int i = 0; i < CROWD; i++) go_beside(&group, wait_for_event, &fd);
     settle();
     fault_at("uring_enter", 1, ARS_EBUSY, 4 * (CONNS + CROWD));
     for (int i = 0; i < n; i++) ars_conn_close(p[i].conn);
@@ -609,7 +609,7 @@ static int survive(void *arg)
 
 static void survive_on(unsigned backend, const ars_alloc *alloc)
 {
-    ars_config config = {.alloc = alloc, .backend = backend};
+    ars_config config = {.alloc = alloc, .backend = backend, .workers = 1};
     int rc = ars_run(survive, NULL, &config);
     if (rc != 0 && rc != ARS_ENOMEM) FAIL("ars_run: %d (%s)", rc, ars_strerror(rc));
 }

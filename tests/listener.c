@@ -76,7 +76,7 @@ static int many_wait_task(void *arg)
         /* Every third gives up, from the middle of the queue. */
         a[i] = (accepting){.listener = listener, .deadline = ARS_FOREVER};
         if (i % 3 == 1) a[i].deadline = ars_after(5 * ARS_MILLISECOND);
-        CHECK_EQ(ars_group_go(&group, accept_one, &a[i], NULL), 0);
+        go_beside(&group, accept_one, &a[i]);
     }
     CHECK_EQ(ars_sleep(ars_after(20 * ARS_MILLISECOND)), 0);
     int n = 0;
@@ -109,7 +109,7 @@ static int close_wakes_task(void *arg)
     CHECK_EQ(ars_group_init(&group, NULL, ARS_COLLECT), 0);
     for (int i = 0; i < 3; i++) {
         a[i] = (accepting){.listener = listener, .deadline = ARS_FOREVER};
-        CHECK_EQ(ars_group_go(&group, accept_one, &a[i], NULL), 0);
+        go_beside(&group, accept_one, &a[i]);
     }
     settle();
     ars_listener_close(listener);
@@ -277,7 +277,7 @@ static int no_descriptors_many_task(void *arg)
     CHECK_EQ(ars_group_init(&group, NULL, ARS_COLLECT), 0);
     for (int i = 0; i < 3; i++) {
         a[i] = (accepting){.listener = listener, .deadline = ARS_FOREVER};
-        CHECK_EQ(ars_group_go(&group, accept_one, &a[i], NULL), 0);
+        go_beside(&group, accept_one, &a[i]);
     }
     CHECK_EQ(ars_group_wait(&group, soon()), ARS_EMFILE);
     for (int i = 0; i < 3; i++) CHECK_EQ(a[i].result, ARS_EMFILE);

@@ -27,7 +27,7 @@ static inline int first_io(void *arg)
 
 static inline int is_refused(unsigned backend)
 {
-    ars_config config = {.backend = backend};
+    ars_config config = {.backend = backend, .workers = 1};
     int rc = ars_run(first_io, NULL, &config);
     return rc == ARS_EPERM || rc == ARS_ENOSYS;
 }
@@ -49,7 +49,7 @@ static inline void on_each_backend(ars_fn *fn)
         w.config.race_strict = 1;
         int rc = ars_run(fn, &w, &w.config);
         if (rc != 0) FAIL("on %s: %d (%s)", names[backend], rc, ars_strerror(rc));
-        test_gate_end(&w.gate, 0);
+        test_gate_end(&w.gate, 4 * ((long)w.config.workers - 1));
         CHECK_STR(w.reports, "");
     }
 }
@@ -168,11 +168,18 @@ static inline void stream_check(unsigned seed, size_t at, const unsigned char *d
     }
 }
 
-/* Starts fn(arg) in '*group', which is initialised for it. */
+/* Starts fn(arg) on the root task's worker, to use a connection together with it. */
+static inline void go_beside(ars_group *group, ars_fn *fn, void *arg)
+{
+    ars_task_opt opt = {.home = 1};
+    CHECK_EQ(ars_group_go(group, fn, arg, &opt), 0);
+}
+
+/* The same in '*group', which is initialised for it. */
 static inline void start(ars_group *group, ars_fn *fn, void *arg)
 {
     CHECK_EQ(ars_group_init(group, NULL, ARS_COLLECT), 0);
-    CHECK_EQ(ars_group_go(group, fn, arg, NULL), 0);
+    go_beside(group, fn, arg);
 }
 
 /* Lets tasks that were started come to their first wait. */

@@ -130,7 +130,7 @@ static int several_task(void *arg)
         w[i] = (waiting){.fd = s[0], .deadline = ARS_FOREVER};
         w[i].events = i % 2 ? ARS_FD_OUT : ARS_FD_IN;
         if (i == 2) w[i].deadline = ars_after(ARS_MILLISECOND);
-        CHECK_EQ(ars_group_go(i % 2 ? &out : &in, wait_it, &w[i], NULL), 0);
+        go_beside(i % 2 ? &out : &in, wait_it, &w[i]);
     }
     CHECK_EQ(ars_sleep(ars_after(5 * ARS_MILLISECOND)), 0);
     CHECK_EQ(w[2].result, ARS_ETIMEDOUT);

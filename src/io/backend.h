@@ -27,6 +27,7 @@
  *   CONNECT    0; buf is the address                stream
  *   ACCEPT     the new descriptor                   listener
  *   POLL       events that hold                     a foreign descriptor
+ *   MOVE       0: it is at home with the caller     any source; never submitted
  *
  * After a SEND 'progress' is the count of bytes that went, whatever the result.
  *
@@ -41,15 +42,25 @@
 #include "data/list.h"
 #include "mem/slab.h"
 #include "run/park.h"
+#include "sync/inbox.h"
 
 typedef struct ars__loop ars__loop;
 typedef struct ars__request ars__request;
 typedef struct ars__source ars__source;
 typedef struct ars__backend ars__backend;
+typedef struct ars__hub ars__hub; /* home.h */
 
 enum { ARS__PENDING = INT32_MIN };
 
-enum ars__request_kind { ARS__RECV, ARS__LOAN, ARS__SEND, ARS__CONNECT, ARS__ACCEPT, ARS__POLL };
+enum ars__request_kind {
+    ARS__RECV,
+    ARS__LOAN,
+    ARS__SEND,
+    ARS__CONNECT,
+    ARS__ACCEPT,
+    ARS__POLL,
+    ARS__MOVE
+};
 
 /* A request lives with whoever waits for it, until done() is called. */
 struct ars__request {
@@ -82,12 +93,13 @@ typedef struct ars__accepts {
 } ars__accepts;
 
 struct ars__source {
-    ars__loop *loop;
+    ars__loop *loop; /* its home; NULL: none.  Others than the home may only compare it. */
     int32_t fd;
     uint16_t generation;
     uint8_t kind;
     /* Of the source: */
     uint8_t closing : 1; /* ars__source_close() has been called */
+    uint8_t moving : 1;  /* to be let go of when its receive has ended */
     /* Of io_uring: what is in flight. */
     uint8_t receiving : 1;      /* a receive, accept, or in its place a poll */
     uint8_t receive_ending : 1; /* its cancel is submitted */
@@ -112,17 +124,35 @@ struct ars__source {
     void (*freed)(ars__source *source); /* the kernel is done with it and it is closed */
     ars__request read, write;           /* for the only reader and the only writer */
     ars__list node;
+    /* Of home.c, for other workers too: */
+    ars__hub *hub;
+    ars__inbox_node mail;
+    ars_atomic_u32 events;
+    int32_t moved;        /* what came of a move */
+    ars_atomic_ptr wants; /* the loop that asked for it; 'movers' are its tasks */
+    ars__request *movers;
 };
+
+/* What lies in a buffer that another worker gives back. */
+typedef struct ars__lent {
+    ars__inbox_node node;
+    uint64_t loan;
+} ars__lent;
 
 /* A worker's I/O: the poller that it sleeps in, and all its sources. */
 struct ars__loop {
     ars__poller poller; /* first: the worker's poller is its loop */
     const ars__backend *backend;
     const ars_alloc *alloc;
-    uint64_t in_flight; /* operations that the kernel has not completed */
+    ars__hub *hub;
+    ars__worker *worker;
+    uint64_t in_flight; /* operations that the kernel has not completed; others read it */
     ars__list sources;
-    ars__slab conns;
     uint16_t generation;
+    size_t size; /* when it is closed */
+    ars__loop *next_closed;
+    ARS__ALIGNED(64) ars__inbox inbox; /* sources with events */
+    ars__inbox loans;                  /* given back by other workers */
 };
 
 struct ars__backend {
@@ -133,8 +163,14 @@ struct ars__backend {
     /* Makes a loop with 'backend', 'alloc' and 'sources' set; 0 or an error. */
     int (*open)(ars__loop **loop, const ars_alloc *alloc);
 
-    /* Registers source->fd; loop, kind and generation are set.  On an error the descriptor is the caller's. */
+    /* Registers source->fd; loop, kind and generation are set. */
     int (*source_open)(ars__source *source);
+
+    /*
+     * Ends what source_open() began, of a source that nobody waits for: 1; or 0,
+     * and ars__source_left() is called when nothing is in flight any more.
+     */
+    int (*source_leave)(ars__source *source);
 
     /*
      * Tries; what it cannot have at once it starts and returns ARS__PENDING,
@@ -158,6 +194,8 @@ struct ars__backend {
     void (*source_close)(ars__source *source);
 
     void (*loan_return)(ars__loop *loop, uint64_t loan);
+    /* The beginning of the buffer that is lent.  Any thread. */
+    void *(*loan_room)(ars__loop *loop, uint64_t loan);
 };
 
 /* What this system has, best first; ends with NULL. */
@@ -169,10 +207,27 @@ extern const ars__backend *const ars__backends[];
 int ars__loop_get(ars__loop **loop, ars__task *self);
 
 /* For backends: the parts of a loop that are the same for all. */
-int ars__loop_init(ars__loop *loop, const ars__backend *backend, const ars_alloc *alloc);
-void ars__loop_deinit(ars__loop *loop); /* no source left */
+void ars__loop_init(ars__loop *loop, const ars__backend *backend, const ars_alloc *alloc);
+/* The last of close(): frees the loop's 'size' bytes, now or with the last loop. */
+void ars__loop_end(ars__loop *loop, size_t size);
 /* Closes all sources, whoever uses them; they go when the kernel is done with them. */
 void ars__loop_close_sources(ars__loop *loop);
+
+/* For backends, first thing in a turn: mail of other workers; whether tasks may be ready now. */
+int ars__loop_drain_mail(ars__loop *loop);
+static inline int ars__loop_drain(ars__loop *loop)
+{
+    if (ARS__LIKELY(ars__inbox_empty(&loop->inbox) && ars__inbox_empty(&loop->loans))) return 0;
+    return ars__loop_drain_mail(loop);
+}
+
+static inline void ars__loop_count(ars__loop *loop, int more)
+{
+    __atomic_store_n(&loop->in_flight, loop->in_flight + (uint64_t)(int64_t)more, __ATOMIC_RELAXED);
+}
+
+/* Gives a loan back, on whatever worker. */
+void ars__loan_return(ars__loop *loop, uint64_t loan);
 
 /* ---- requests ---- */
 
@@ -207,14 +262,35 @@ int ars__accept_failed(ars__source *source, int error);
 
 /* ---- sources ---- */
 
+/* A stream that is loose: the first loop that uses it takes it. */
+void ars__source_init(ars__source *source, ars__hub *hub, int fd, int kind,
+                      void (*freed)(ars__source *));
+/* One that is at home with 'loop'.  On an error the descriptor is the caller's. */
 int ars__source_open(ars__source *source, ars__loop *loop, int fd, int kind,
                      void (*freed)(ars__source *));
-/* Everybody who waits gets ARS_EBADF; freed() comes when the kernel is done with it, maybe at once. */
+/* Makes a loose source one of 'loop': 0, also if it is already; ARS_EBUSY if it has another home; or an error. */
+int ars__source_take(ars__source *source, ars__loop *loop);
+/* For backends: what source_leave() waited for has happened. */
+void ars__source_left(ars__source *source);
+/*
+ * By its home, or where it is loose: everybody who waits gets ARS_EBADF;
+ * freed() comes when the kernel is done with it, maybe at once.
+ */
 void ars__source_close(ars__source *source);
+/* The same by a task of any worker. */
+void ars__source_shut(ars__source *source);
 /* Closes the descriptor and calls freed() if nothing holds the source any more. */
 void ars__source_settle(ars__source *source);
-/* Puts a descriptor back that accept gave, for the next one who asks. */
-void ars__source_unaccept(ars__source *source, int fd);
+/* Makes the source one of the task's worker: 0, ARS_EBUSY if another one is using it, or an error. */
+int ars__source_fetch(ars__source *source, ars__task *self, ars_time deadline);
+
+/* Whether the source is at home with the worker of the running task: that can then only change in a turn. */
+static inline int ars__source_is_home(const ars__source *source, const ars__task *self)
+{
+    const void *home = __atomic_load_n(&source->loop, __ATOMIC_RELAXED);
+    ARS__STATIC_ASSERT(offsetof(ars__loop, poller) == 0);
+    return home && home == ars__task_poller(self);
+}
 
 /*
  * The entry of every call on a source that may wait: ars__wait_enter(), and
@@ -222,9 +298,14 @@ void ars__source_unaccept(ars__source *source, int fd);
  */
 static inline int ars__source_enter(ars__source *source, ars__task *self, ars_time deadline)
 {
+    int rc;
+    if (ARS__UNLIKELY(!ars__source_is_home(source, self))) {
+        rc = ars__source_fetch(source, self, deadline);
+        if (rc < 0) return rc;
+    }
     ARS__ASSERT(!source->closing); /* used after it was closed */
     source->pins++;
-    int rc = ars__wait_enter(self, deadline);
+    rc = ars__wait_enter(self, deadline);
     source->pins--;
     if (ARS__UNLIKELY(source->closing)) {
         ars__source_settle(source);

@@ -4,6 +4,7 @@
 #include <arsenal/run.h>
 
 #include "base/assert.h"
+#include "io/home.h"
 #include "os/os.h"
 
 /* A descriptor limit is no reason to do without io_uring for good: the next call may find room. */
@@ -27,6 +28,11 @@ int ars__loop_get(ars__loop **out, ars__task *self)
         ars__loop *loop;
         rc = (*b)->open(&loop, ars__worker_alloc(worker));
         if (rc == 0) {
+            rc = ars__hub_join(loop, worker);
+            if (rc < 0) {
+                loop->poller.ops->close(&loop->poller);
+                return rc;
+            }
             ars__worker_set_poller(worker, &loop->poller);
             *out = loop;
             return 0;
@@ -36,22 +42,10 @@ int ars__loop_get(ars__loop **out, ars__task *self)
     return rc;
 }
 
-int ars__loop_init(ars__loop *loop, const ars__backend *backend, const ars_alloc *alloc)
+void ars__loop_init(ars__loop *loop, const ars__backend *backend, const ars_alloc *alloc)
 {
-    loop->poller.ops = &backend->poller;
-    loop->backend = backend;
-    loop->alloc = alloc;
-    loop->in_flight = 0;
-    loop->generation = 0;
+    *loop = (ars__loop){.poller.ops = &backend->poller, .backend = backend, .alloc = alloc};
     ars__list_init(&loop->sources);
-    ars__slab_init(&loop->conns, alloc, sizeof(ars__source), 64);
-    return 0;
-}
-
-void ars__loop_deinit(ars__loop *loop)
-{
-    ARS__ASSERT(ars__list_empty(&loop->sources));
-    ars__slab_deinit(&loop->conns);
 }
 
 void ars__loop_close_sources(ars__loop *loop)
@@ -164,6 +158,12 @@ void ars__request_interrupt(ars__task *task, int why)
         }
         unlink_request(&source->writer, &source->last_writer, request);
         break;
+    case ARS__MOVE: {
+        ars__request **at = &source->movers;
+        while (*at != request) at = &(*at)->next;
+        *at = request->next;
+        break;
+    }
     default:
         request->why = why;
         request->loop->backend->cancel(request);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "io/backend.h"
+#include "io/home.h"
 
 #include "base/assert.h"
 #include "os/os.h"
@@ -9,23 +9,21 @@ enum { FIRST_ROOM = 64 };
 int ars__source_open(ars__source *source, ars__loop *loop, int fd, int kind,
                      void (*freed)(ars__source *))
 {
-    *source = (ars__source){.loop = loop, .fd = fd, .kind = (uint8_t)kind, .freed = freed};
-    source->generation = ++loop->generation;
-    source->read.source = source->write.source = source;
+    const ars_alloc *alloc = loop->alloc;
+    ars__accepts *accepts = NULL;
     if (kind == ARS__LISTENER) {
-        const ars_alloc *alloc = loop->alloc;
-        source->accepts = alloc->alloc(alloc->ctx, sizeof *source->accepts, 8);
-        if (!source->accepts) return ARS_ENOMEM;
-        *source->accepts = (ars__accepts){0};
+        accepts = alloc->alloc(alloc->ctx, sizeof *accepts, 8);
+        if (!accepts) return ARS_ENOMEM;
+        *accepts = (ars__accepts){0};
     }
-    int rc = loop->backend->source_open(source);
+    ars__source_init(source, loop->hub, fd, kind, freed);
+    if (accepts) source->accepts = accepts;
+    int rc = ars__source_take(source, loop);
     if (rc < 0) {
-        if (kind == ARS__LISTENER)
-            loop->alloc->free(loop->alloc->ctx, source->accepts, sizeof *source->accepts, 8);
-        return rc;
+        ars__source_unlist(source);
+        if (accepts) alloc->free(alloc->ctx, accepts, sizeof *accepts, 8);
     }
-    ars__list_append(&loop->sources, &source->node);
-    return 0;
+    return rc;
 }
 
 static void close_stream(ars__source *source)
@@ -73,7 +71,8 @@ void ars__source_close(ars__source *source)
         close_listener(source);
     else
         close_stream(source);
-    source->loop->backend->source_close(source);
+    if (source->loop) source->loop->backend->source_close(source);
+    ars__source_refuse(source);
     ars__source_settle(source);
 }
 
@@ -81,7 +80,8 @@ void ars__source_settle(ars__source *source)
 {
     if (!source->closing || source->pins || source->receiving || source->sending) return;
     ARS__ASSERT(!source->reader && !source->writer);
-    const ars_alloc *alloc = source->loop->alloc;
+    if (!ars__source_unmailed(source)) return;
+    const ars_alloc *alloc = source->hub->alloc;
     if (source->kind == ARS__LISTENER) {
         ars__accepts *accepts = source->accepts;
         if (accepts->fds) alloc->free(alloc->ctx, accepts->fds, accepts->room * sizeof(int), 4);
@@ -89,7 +89,7 @@ void ars__source_settle(ars__source *source)
     }
     ars__os_close(source->fd);
     source->fd = -1;
-    ars__list_remove(&source->node);
+    ars__source_unlist(source);
     source->freed(source);
 }
 
@@ -155,9 +155,4 @@ int ars__accept_failed(ars__source *source, int error)
     if (!accepts->first) accepts->last = NULL;
     request->done(request, error);
     return accepts->first != NULL;
-}
-
-void ars__source_unaccept(ars__source *source, int fd)
-{
-    ars__accept_done(source, fd);
 }

@@ -13,20 +13,25 @@ static const ars__wait_class writing = {"write", ars__request_interrupt};
 
 /* ---- a connection's life ---- */
 
-ars_conn *ars__conn_alloc(ars__loop *loop)
+ars_conn *ars__conn_alloc(ars__hub *hub)
 {
     ARS__STATIC_ASSERT(sizeof(ars_conn) == sizeof(ars__source));
-    return ars__slab_get(&loop->conns);
+    return ars__slab_get_shared(&hub->conns);
 }
 
-void ars__conn_free(ars__loop *loop, ars_conn *conn)
+void ars__conn_free(ars__hub *hub, ars_conn *conn)
 {
-    ars__slab_put(&loop->conns, conn);
+    ars__slab_put_shared(&hub->conns, conn);
 }
 
 static void freed(ars__source *source)
 {
-    ars__slab_put(&source->loop->conns, ARS__MEMBER(source, ars_conn, source));
+    ars__conn_free(source->hub, ARS__MEMBER(source, ars_conn, source));
+}
+
+void ars__conn_init(ars_conn *conn, ars__hub *hub, int fd)
+{
+    ars__source_init(&conn->source, hub, fd, ARS__STREAM, freed);
 }
 
 int ars__conn_open(ars_conn *conn, ars__loop *loop, int fd)
@@ -36,7 +41,7 @@ int ars__conn_open(ars_conn *conn, ars__loop *loop, int fd)
 
 void ars_conn_close(ars_conn *conn)
 {
-    if (conn) ars__source_close(&conn->source);
+    if (conn) ars__source_shut(&conn->source);
 }
 
 /* ---- reading ---- */
@@ -97,8 +102,7 @@ int ars_conn_read_loan(ars_conn *conn, ars_loan *loan, ars_time deadline)
 void ars_conn_read_return(ars_loan *loan)
 {
     if (!loan->data) return;
-    ars__loop *loop = (ars__loop *)(uintptr_t)loan->ars__state[0];
-    loop->backend->loan_return(loop, loan->ars__state[1]);
+    ars__loan_return((ars__loop *)(uintptr_t)loan->ars__state[0], loan->ars__state[1]);
     memset(loan, 0, sizeof *loan);
 }
 

@@ -65,6 +65,7 @@ static int connect_wait(ars_conn *conn, ars__task *self, const void *sa, size_t 
         ars_time now = ars_now(), again = ars_time_add(now, ARS_MILLISECOND);
         if (now >= deadline) return ARS_ETIMEDOUT;
         rc = ars_sleep(again < deadline ? again : deadline);
+        if (rc == 0) rc = ars__source_enter(source, self, deadline);
         if (rc < 0) return rc;
     }
 }
@@ -80,7 +81,7 @@ int ars_conn_dial(ars_conn **out, const ars_addr *addr, const ars_conn_opt *opt,
     ars__loop *loop;
     rc = ars__loop_get(&loop, self);
     if (rc < 0) return rc;
-    ars_conn *conn = ars__conn_alloc(loop);
+    ars_conn *conn = ars__conn_alloc(loop->hub);
     if (!conn) return ARS_ENOMEM;
 
     int nonblock = loop->backend->nonblock;
@@ -109,6 +110,6 @@ int ars_conn_dial(ars_conn **out, const ars_addr *addr, const ars_conn_opt *opt,
 no_conn:
     ars__os_close(fd);
 no_socket:
-    ars__conn_free(loop, conn);
+    ars__conn_free(loop->hub, conn);
     return rc;
 }

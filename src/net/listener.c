@@ -21,7 +21,7 @@ static const ars__wait_class accepting = {"accept", ars__request_interrupt};
 
 static void freed(ars__source *source)
 {
-    const ars_alloc *alloc = source->loop->alloc;
+    const ars_alloc *alloc = source->hub->alloc;
     alloc->free(alloc->ctx, ARS__MEMBER(source, ars_listener, source), sizeof(ars_listener), 64);
 }
 
@@ -144,22 +144,15 @@ int ars_listener_accept(ars_listener *listener, ars_conn **out, ars_time deadlin
     int rc = ars__source_enter(source, self, deadline);
     if (rc < 0) return rc;
     /* Before the descriptor, so that without memory the connection stays where it is. */
-    ars__loop *loop = source->loop;
-    ars_conn *conn = ars__conn_alloc(loop);
+    ars__hub *hub = source->hub;
+    ars_conn *conn = ars__conn_alloc(hub);
     if (!conn) return ARS_ENOMEM;
-    source->pins++;
-    int fd = rc = accept_fd(source, self, deadline);
-    if (rc >= 0) {
-        rc = ars__conn_open(conn, loop, fd);
-        /* For the next one who asks; if the listener was closed meanwhile, it is too. */
-        if (rc < 0) ars__source_unaccept(source, fd);
+    int fd = accept_fd(source, self, deadline);
+    if (fd < 0) {
+        ars__conn_free(hub, conn);
+        return fd;
     }
-    source->pins--;
-    if (source->closing) ars__source_settle(source);
-    if (rc < 0) {
-        ars__conn_free(loop, conn);
-        return rc;
-    }
+    ars__conn_init(conn, hub, fd);
     *out = conn;
     return 0;
 }
@@ -176,9 +169,12 @@ void ars_listener_close(ars_listener *listener)
     if (!listener) return;
     /* While it still listens: afterwards the path could be another's. */
     if (listener->path.sun_path[0]) ars__os_unlink(listener->path.sun_path);
-    ars__loop *loop = listener->source.loop;
-    int held = listener->source.receiving;
-    ars__source_close(&listener->source);
+    ars__source *source = &listener->source;
+    ars__task *self = ars__task_self();
+    ars__poller *held = self && ars__source_is_home(source, self) && source->receiving
+                            ? ars__task_poller(self)
+                            : NULL;
+    ars__source_shut(source);
     /* Lets the kernel let go of it now, so that the address is free for the next listener. */
-    if (held) loop->poller.ops->turn(&loop->poller, 0);
+    if (held) held->ops->turn(held, 0);
 }

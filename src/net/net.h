@@ -6,20 +6,22 @@
 
 #include <arsenal/conn.h>
 
-#include "io/backend.h"
+#include "io/home.h"
 
 struct sockaddr;
 
-/* A connection is a source and nothing more; it lies in the loop's slab. */
+/* A connection is a source and nothing more; it lies in the slab of the hub. */
 struct ars_conn {
     ars__source source;
 };
 
 /* Memory for a connection, not yet open; NULL without memory. */
-ars_conn *ars__conn_alloc(ars__loop *loop);
-void ars__conn_free(ars__loop *loop, ars_conn *conn);
+ars_conn *ars__conn_alloc(ars__hub *hub);
+void ars__conn_free(ars__hub *hub, ars_conn *conn);
 
-/* Makes a connected socket a connection.  On an error the descriptor is the caller's. */
+/* Makes a connected socket a connection that is loose. */
+void ars__conn_init(ars_conn *conn, ars__hub *hub, int fd);
+/* The same at home with 'loop'.  On an error the descriptor is the caller's. */
 int ars__conn_open(ars_conn *conn, ars__loop *loop, int fd);
 
 /* A local or a peer's address, from getsockname() or getpeername(). */

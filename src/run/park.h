@@ -28,6 +28,7 @@
  * and interrupt() is not called.
  */
 
+#include <arsenal/atomic.h>
 #include <arsenal/task.h>
 
 #include "run/poller.h"
@@ -44,6 +45,8 @@ typedef struct ars__wait_class {
 ars__task *ars__task_self(void);
 /* Its worker.  A task never changes it once it has run. */
 ars__worker *ars__task_worker(const ars__task *task);
+/* Its worker's poller, or NULL. */
+ars__poller *ars__task_poller(const ars__task *task);
 /* What it was parked with. */
 void *ars__task_object(const ars__task *task);
 
@@ -90,6 +93,10 @@ void ars__worker_set_poller(ars__worker *worker, ars__poller *poller);
 /* The runtime's allocator and chosen backend. */
 const ars_alloc *ars__worker_alloc(const ars__worker *worker);
 unsigned ars__worker_backend(const ars__worker *worker);
+/* A place for what the layer above shares between the workers of a runtime; NULL at first. */
+ars_atomic_ptr *ars__worker_shared(const ars__worker *worker);
+/* Has it look around, if it sleeps: its poller's turn comes soon.  Any thread of its runtime. */
+void ars__worker_wake(ars__worker *worker);
 /* One line to the runtime's report callback. */
 void ars__worker_report(ars__worker *worker, const char *format, ...) ARS_PRINTF(2, 3);
 

@@ -386,10 +386,12 @@ int ars_stats(ars_run_stats *stats)
         sum.guards_light += stacks.guard_light;
         sum.guards_protect += stacks.guard_protect;
         sum.guards_canary += stacks.guard_canary;
+        const ars__poller *poller = __atomic_load_n(&w->poller, __ATOMIC_ACQUIRE);
+        if (!poller) continue;
+        sum.operations += poller->ops->in_flight(poller);
+        sum.backend = poller->ops->name;
     }
     sum.tasks += ars_atomic_u64_load_relaxed(&rt->born_outside) - died;
-    sum.operations = self->poller ? self->poller->ops->in_flight(self->poller) : 0;
-    sum.backend = self->poller ? self->poller->ops->name : NULL;
     *stats = sum;
     return 0;
 }

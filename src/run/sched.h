@@ -273,6 +273,7 @@ struct ars_runtime {
     ars_atomic_u64 serial;                     /* of groups */
     ars_atomic_u64 born_outside;               /* tasks, by threads */
     ars_atomic_ptr drainer;                    /* the root task, while it waits for all to end */
+    ars_atomic_ptr shared;                     /* ars__worker_shared() */
     ars_atomic_u32 left;                       /* threads of workers that have left their loops */
 
     /* New tasks of full deques and of threads. */

@@ -201,7 +201,7 @@ static int32_t start_poll(loop *l, ars__request *request)
     ars__request **first = bucket(l, fd);
     request->next = *first;
     *first = request;
-    l->base.in_flight++;
+    ars__loop_count(&l->base, 1);
     return ARS__PENDING;
 }
 
@@ -209,7 +209,7 @@ static void end_poll(loop *l, ars__request **at, int32_t result)
 {
     ars__request *request = *at;
     *at = request->next;
-    l->base.in_flight--;
+    ars__loop_count(&l->base, -1);
     request->done(request, result);
 }
 
@@ -279,6 +279,7 @@ static void look_ahead(const struct epoll_event *events, int i, int n)
 static void epoll_turn(ars__poller *poller, ars_time deadline)
 {
     loop *l = loop_of(ARS__MEMBER(poller, ars__loop, poller));
+    if (ars__loop_drain(&l->base)) deadline = 0;
     int n = ars__os_epoll_wait(l->ep, l->events, EVENTS, deadline);
     for (int i = 0; i < n; i++) {
         look_ahead(l->events, i, n);
@@ -295,7 +296,7 @@ static void epoll_wake(ars__poller *poller)
 
 static uint64_t epoll_in_flight(const ars__poller *poller)
 {
-    return ((const ars__loop *)(const void *)poller)->in_flight;
+    return __atomic_load_n(&((const ars__loop *)(const void *)poller)->in_flight, __ATOMIC_RELAXED);
 }
 
 /* ---- open and close ---- */
@@ -322,7 +323,6 @@ no_add:
 no_wake:
     ars__os_close(l->ep);
 no_epoll:
-    ars__loop_deinit(&l->base);
     alloc->free(alloc->ctx, l, sizeof *l, 64);
     return rc;
 }
@@ -330,7 +330,6 @@ no_epoll:
 static void epoll_close(ars__poller *poller)
 {
     loop *l = loop_of(ARS__MEMBER(poller, ars__loop, poller));
-    const ars_alloc *alloc = l->base.alloc;
     ars__loop_close_sources(&l->base);
     for (unsigned i = 0; i < BUCKETS; i++) {
         while (l->polls[i]) end_poll(l, &l->polls[i], ARS_ECANCELED);
@@ -338,8 +337,7 @@ static void epoll_close(ars__poller *poller)
     ars__os_close(l->ep);
     ars__os_close(l->wake_fd);
     ars__lend_deinit(&l->lend);
-    ars__loop_deinit(&l->base);
-    alloc->free(alloc->ctx, l, sizeof *l, 64);
+    ars__loop_end(&l->base, sizeof *l);
 }
 
 /* ---- the contract ---- */
@@ -360,6 +358,12 @@ static void epoll_source_close(ars__source *source)
     /* Closing would do, unless somebody has a duplicate of the descriptor. */
     struct epoll_event ev = {0};
     ars__os_epoll_ctl(loop_of(source->loop)->ep, EPOLL_CTL_DEL, source->fd, &ev);
+}
+
+static int epoll_source_leave(ars__source *source)
+{
+    epoll_source_close(source);
+    return 1;
 }
 
 static int32_t epoll_submit(ars__request *request, int wait)
@@ -390,14 +394,21 @@ static void epoll_loan_return(ars__loop *base, uint64_t loan)
     ars__lend_give(&loop_of(base)->lend, (unsigned)loan);
 }
 
+static void *epoll_loan_room(ars__loop *base, uint64_t loan)
+{
+    return ars__lend_at(&loop_of(base)->lend, (unsigned)loan);
+}
+
 const ars__backend ars__epoll_backend = {
     .poller = {"epoll", epoll_turn, epoll_wake, epoll_in_flight, epoll_close},
     .id = ARS_BACKEND_EPOLL,
     .nonblock = 1,
     .open = epoll_open,
     .source_open = epoll_source_open,
+    .source_leave = epoll_source_leave,
     .submit = epoll_submit,
     .cancel = epoll_cancel,
     .source_close = epoll_source_close,
     .loan_return = epoll_loan_return,
+    .loan_room = epoll_loan_room,
 };

@@ -62,10 +62,12 @@ static void drop(ars__uring *u, uint32_t flags)
 static void complete(ars__uring *u, uint64_t data, int32_t res, uint32_t flags)
 {
     ars__source *source = ars__uring_object(data);
+    int moving = 0;
     switch (data & ARS__TAG_MASK) {
     case ARS__TAG_RECV:
     case ARS__TAG_SEND:
         ARS__ASSERT(source->generation == data >> 48);
+        moving = source->moving;
         if (ARS__UNLIKELY(source->generation != data >> 48))
             drop(u, flags);
         else if ((data & ARS__TAG_MASK) == ARS__TAG_SEND)
@@ -74,6 +76,8 @@ static void complete(ars__uring *u, uint64_t data, int32_t res, uint32_t flags)
             ars__uring_received(u, source, res, flags);
         else
             ars__uring_accepted(u, source, res, flags);
+        /* One that is moving is not closed, so it is still there. */
+        if (ARS__UNLIKELY(moving) && !source->receiving) ars__source_left(source);
         break;
     case ARS__TAG_POLL: ars__uring_polled(u, ars__uring_object(data), res); break;
     case ARS__TAG_WAKE:
@@ -118,6 +122,7 @@ void ars__uring_turn(ars__poller *poller, ars_time deadline)
 {
     ars__uring *u = ars__uring_of(ARS__MEMBER(poller, ars__loop, poller));
     u->bufs.grown = 0;
+    if (ars__loop_drain(&u->loop)) deadline = 0;
     if (ARS__UNLIKELY(u->cancel_owed)) ars__uring_pay_cancels(u);
     if (ARS__UNLIKELY(!u->wake_armed)) wake_arm(u);
     /* Without a way to be woken it must not sleep. */
@@ -138,7 +143,7 @@ static void uring_wake(ars__poller *poller)
 
 static uint64_t uring_in_flight(const ars__poller *poller)
 {
-    return ((const ars__loop *)(const void *)poller)->in_flight;
+    return __atomic_load_n(&((const ars__loop *)(const void *)poller)->in_flight, __ATOMIC_RELAXED);
 }
 
 /* ---- open and close ---- */
@@ -183,7 +188,6 @@ no_wake:
 no_bufs:
     ars__ring_close(&u->ring);
 no_ring:
-    ars__loop_deinit(&u->loop);
     alloc->free(alloc->ctx, u, sizeof *u, 64);
     return rc;
 }
@@ -201,7 +205,6 @@ static void cancel_all(ars__uring *u)
 static void uring_close(ars__poller *poller)
 {
     ars__uring *u = ars__uring_of(ARS__MEMBER(poller, ars__loop, poller));
-    const ars_alloc *alloc = u->loop.alloc;
     ars__loop_close_sources(&u->loop);
     while (u->loop.in_flight > 0 || u->wake_armed) {
         cancel_all(u);
@@ -212,8 +215,7 @@ static void uring_close(ars__poller *poller)
     ars__bufs_close(&u->bufs);
     ars__lend_deinit(&u->lend);
     ars__os_close(u->wake_fd);
-    ars__loop_deinit(&u->loop);
-    alloc->free(alloc->ctx, u, sizeof *u, 64);
+    ars__loop_end(&u->loop, sizeof *u);
 }
 
 /* ---- the contract ---- */
@@ -229,6 +231,13 @@ static void uring_source_close(ars__source *source)
     ars__uring *u = ars__uring_of(source->loop);
     if (source->kind == ARS__STREAM) ars__uring_forget_unread(u, source);
     if (source->receiving && !source->receive_ending) ars__uring_end_receive(u, source);
+}
+
+static int uring_source_leave(ars__source *source)
+{
+    if (!source->receiving) return 1;
+    if (!source->receive_ending) ars__uring_end_receive(ars__uring_of(source->loop), source);
+    return 0;
 }
 
 static int32_t uring_submit(ars__request *request, int wait)
@@ -252,14 +261,23 @@ static void uring_loan_return(ars__loop *loop, uint64_t loan)
         ars__lend_give(&u->lend, (unsigned)(loan - ARS__BUFS_MAX));
 }
 
+static void *uring_loan_room(ars__loop *loop, uint64_t loan)
+{
+    ars__uring *u = ars__uring_of(loop);
+    if (loan < ARS__BUFS_MAX) return ars__bufs_at(&u->bufs, (unsigned)loan);
+    return ars__lend_at(&u->lend, (unsigned)(loan - ARS__BUFS_MAX));
+}
+
 const ars__backend ars__uring_backend = {
     .poller = {"io_uring", ars__uring_turn, uring_wake, uring_in_flight, uring_close},
     .id = ARS_BACKEND_URING,
     .nonblock = 0,
     .open = uring_open,
     .source_open = uring_source_open,
+    .source_leave = uring_source_leave,
     .submit = uring_submit,
     .cancel = ars__uring_cancel,
     .source_close = uring_source_close,
     .loan_return = uring_loan_return,
+    .loan_room = uring_loan_room,
 };

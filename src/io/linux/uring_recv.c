@@ -39,7 +39,7 @@ static int32_t arm_recv(ars__uring *u, ars__source *source, unsigned expect)
         source->polling = 1;
     }
     source->receiving = 1;
-    u->loop.in_flight++;
+    ars__loop_count(&u->loop, 1);
     return 0;
 }
 
@@ -225,7 +225,7 @@ void ars__uring_received(ars__uring *u, ars__source *source, int32_t res, uint32
     int id = flags & IORING_CQE_F_BUFFER ? (int)(flags >> IORING_CQE_BUFFER_SHIFT) : NO_BUFFER;
     if (!(flags & IORING_CQE_F_MORE)) {
         source->receiving = source->receive_ending = 0;
-        u->loop.in_flight--;
+        ars__loop_count(&u->loop, -1);
     }
     if (ARS__UNLIKELY(source->closing)) {
         if (id != NO_BUFFER) {
@@ -266,7 +266,7 @@ static int32_t arm_accept(ars__uring *u, ars__source *source)
     sqe->accept_flags = SOCK_CLOEXEC;
     sqe->user_data = ars__uring_data(source, ARS__TAG_RECV);
     source->receiving = 1;
-    u->loop.in_flight++;
+    ars__loop_count(&u->loop, 1);
     return 0;
 }
 
@@ -297,7 +297,7 @@ void ars__uring_accepted(ars__uring *u, ars__source *source, int32_t res, uint32
 {
     if (!(flags & IORING_CQE_F_MORE)) {
         source->receiving = source->receive_ending = 0;
-        u->loop.in_flight--;
+        ars__loop_count(&u->loop, -1);
     }
     if (source->closing) {
         if (res >= 0) ars__os_close(res);

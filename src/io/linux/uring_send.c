@@ -20,7 +20,7 @@ int32_t ars__uring_send(ars__uring *u, ars__request *request)
     sqe->msg_flags = MSG_NOSIGNAL | MSG_WAITALL;
     sqe->user_data = ars__uring_data(source, ARS__TAG_SEND);
     source->sending = 1;
-    u->loop.in_flight++;
+    ars__loop_count(&u->loop, 1);
     return ARS__PENDING;
 }
 
@@ -35,7 +35,7 @@ int32_t ars__uring_connect(ars__uring *u, ars__request *request)
     sqe->off = request->len;
     sqe->user_data = ars__uring_data(source, ARS__TAG_SEND);
     source->sending = 1;
-    u->loop.in_flight++;
+    ars__loop_count(&u->loop, 1);
     return ARS__PENDING;
 }
 
@@ -56,7 +56,7 @@ static int32_t send_result(ars__uring *u, ars__request *request, int32_t res)
 void ars__uring_sent(ars__uring *u, ars__source *source, int32_t res)
 {
     source->sending = 0;
-    u->loop.in_flight--;
+    ars__loop_count(&u->loop, -1);
     ARS__ASSERT(source->writer != NULL);
     int32_t result = send_result(u, source->writer, res);
     if (result == ARS__PENDING) return;
@@ -74,13 +74,13 @@ int32_t ars__uring_poll(ars__uring *u, ars__request *request)
     sqe->fd = request->fd;
     sqe->poll32_events = (uint32_t)request->len;
     sqe->user_data = (uint64_t)(uintptr_t)request | ARS__TAG_POLL;
-    u->loop.in_flight++;
+    ars__loop_count(&u->loop, 1);
     return ARS__PENDING;
 }
 
 void ars__uring_polled(ars__uring *u, ars__request *request, int32_t res)
 {
-    u->loop.in_flight--;
+    ars__loop_count(&u->loop, -1);
     for (ars__request **at = &u->owed_polls; *at; at = &(*at)->next) {
         if (*at != request) continue;
         *at = request->next;
@@ -147,7 +147,7 @@ void ars__uring_pay_cancels(ars__uring *u)
         if (!source->cancel_owed) continue;
         source->cancel_owed = 0;
         if (source->sending && source->writer->why) ars__uring_cancel(source->writer);
-        if (source->closing && source->receiving && !source->receive_ending)
+        if ((source->closing || source->moving) && source->receiving && !source->receive_ending)
             ars__uring_end_receive(u, source);
     }
 }

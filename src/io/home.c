@@ -1,0 +1,328 @@
+/* SPDX-License-Identifier: MIT */
+#include "io/home.h"
+
+/* Events, in the order in which they are dealt with. */
+enum {
+    MOVED = 1,  /* for the loop that wants it: the answer is in 'moved' */
+    MOVE = 2,   /* for its home: it is wanted elsewhere */
+    CLOSE = 4,  /* for its home */
+    SETTLE = 8, /* for its home: it is closed and waits to be freed */
+};
+
+/* ---- the hub ---- */
+
+int ars__hub_join(ars__loop *loop, ars__worker *worker)
+{
+    const ars_alloc *alloc = loop->alloc;
+    ars_atomic_ptr *shared = ars__worker_shared(worker);
+    ars__hub *hub = ars_atomic_ptr_load_acquire(shared);
+    if (!hub) {
+        ars__hub *made = alloc->alloc(alloc->ctx, sizeof *made, 64);
+        if (!made) return ARS_ENOMEM;
+        *made = (ars__hub){.alloc = alloc};
+        ars__slab_init(&made->conns, alloc, sizeof(ars__source), 64);
+        ars__list_init(&made->loose);
+        void *first = NULL;
+        if (ars_atomic_ptr_cas_acq_rel(shared, &first, made)) {
+            hub = made;
+        } else {
+            alloc->free(alloc->ctx, made, sizeof *made, 64);
+            hub = first;
+        }
+    }
+    ars_spin_lock(&hub->lock);
+    hub->loops++;
+    ars_spin_unlock(&hub->lock);
+    loop->hub = hub;
+    loop->worker = worker;
+    return 0;
+}
+
+static void hub_free(ars__hub *hub)
+{
+    const ars_alloc *alloc = hub->alloc;
+    while (!ars__list_empty(&hub->loose)) {
+        ars__source *source = ARS__MEMBER(hub->loose.next, ars__source, node);
+        ars_atomic_u32_store_relaxed(&source->events, 0);
+        source->pins = 0;
+        source->closing = 1;
+        ars__source_settle(source);
+    }
+    for (ars__loop *loop = hub->closed, *next; loop; loop = next) {
+        next = loop->next_closed;
+        alloc->free(alloc->ctx, loop, loop->size, 64);
+    }
+    ars__slab_deinit(&hub->conns);
+    alloc->free(alloc->ctx, hub, sizeof *hub, 64);
+}
+
+void ars__loop_end(ars__loop *loop, size_t size)
+{
+    ars__hub *hub = loop->hub;
+    if (!hub) {
+        loop->alloc->free(loop->alloc->ctx, loop, size, 64);
+        return;
+    }
+    /* What is left is held by a mail that somebody may be reading. */
+    while (!ars__list_empty(&loop->sources))
+        ars__source_loosen(ARS__MEMBER(loop->sources.next, ars__source, node));
+    loop->size = size;
+    ars_spin_lock(&hub->lock);
+    loop->next_closed = hub->closed;
+    hub->closed = loop;
+    int last = --hub->loops == 0;
+    ars_spin_unlock(&hub->lock);
+    if (last) hub_free(hub);
+}
+
+/* ---- the list ---- */
+
+static ars__loop *home_of(const ars__source *source)
+{
+    return __atomic_load_n(&source->loop, __ATOMIC_ACQUIRE);
+}
+
+void ars__source_init(ars__source *source, ars__hub *hub, int fd, int kind,
+                      void (*freed)(ars__source *))
+{
+    *source = (ars__source){.hub = hub, .fd = fd, .kind = (uint8_t)kind, .freed = freed};
+    source->read.source = source->write.source = source;
+    ars_spin_lock(&hub->lock);
+    ars__list_append(&hub->loose, &source->node);
+    ars_spin_unlock(&hub->lock);
+}
+
+void ars__source_loosen(ars__source *source)
+{
+    ars__hub *hub = source->hub;
+    ars__list_remove(&source->node);
+    ars_spin_lock(&hub->lock);
+    ars__list_append(&hub->loose, &source->node);
+    __atomic_store_n(&source->loop, NULL, __ATOMIC_RELEASE);
+    ars_spin_unlock(&hub->lock);
+}
+
+void ars__source_unlist(ars__source *source)
+{
+    ars__hub *hub = source->hub;
+    int loose = !source->loop;
+    if (loose) ars_spin_lock(&hub->lock);
+    ars__list_remove(&source->node);
+    if (loose) ars_spin_unlock(&hub->lock);
+}
+
+int ars__source_take(ars__source *source, ars__loop *loop)
+{
+    ars__hub *hub = source->hub;
+    ars_spin_lock(&hub->lock);
+    ars__loop *home = source->loop;
+    if (home) {
+        ars_spin_unlock(&hub->lock);
+        return home == loop ? 0 : ARS_EBUSY;
+    }
+    ars__list_remove(&source->node);
+    __atomic_store_n(&source->loop, loop, __ATOMIC_RELAXED);
+    ars_spin_unlock(&hub->lock);
+    ars__list_append(&loop->sources, &source->node);
+    source->generation = ++loop->generation;
+    int rc = loop->backend->source_open(source);
+    if (rc < 0) ars__source_loosen(source);
+    return rc;
+}
+
+/* ---- events ---- */
+
+/* Why the home cannot let go of it, or 0. */
+static int held_by(const ars__source *source)
+{
+    if (source->closing) return ARS_EBADF;
+    if (source->pins || source->sending) return ARS_EBUSY;
+    if (source->kind == ARS__LISTENER) return source->accepts->first ? ARS_EBUSY : 0;
+    return source->reader || source->writer || source->unread.count ? ARS_EBUSY : 0;
+}
+
+/* The home lets go of it: 0, or why it does not; ARS__PENDING: it will be told. */
+static int let_go(ars__source *source)
+{
+    int rc = held_by(source);
+    if (rc < 0) return rc;
+    if (!source->loop->backend->source_leave(source)) {
+        source->moving = 1;
+        return ARS__PENDING;
+    }
+    ars__source_loosen(source);
+    return 0;
+}
+
+/* The answer has come to the loop that asked. */
+static void end_move(ars__source *source, ars__loop *here)
+{
+    ars__request *movers = source->movers;
+    int rc = source->moved;
+    source->movers = NULL;
+    if (rc == 0 && movers) rc = ars__source_take(source, here);
+    ars_atomic_ptr_store_release(&source->wants, NULL);
+    while (movers) {
+        ars__request *next = movers->next;
+        movers->done(movers, rc);
+        movers = next;
+    }
+}
+
+static void send(ars__loop *to, ars__source *source)
+{
+    /* The source may be gone as soon as it is in the inbox. */
+    ars__inbox_push(&to->inbox, &source->mail);
+    ars__worker_wake(to->worker);
+}
+
+/* Deals with the events of a source whose node it owns; 'here' NULL: on a worker without a loop. */
+static void deal(ars__source *source, ars__loop *here)
+{
+    uint32_t bits = ars_atomic_u32_load_acquire(&source->events);
+    while (bits) {
+        uint32_t bit = bits & -bits;
+        ars__loop *to =
+            bit == MOVED ? ars_atomic_ptr_load_acquire(&source->wants) : home_of(source);
+        if (to && to != here) {
+            send(to, source);
+            return;
+        }
+        if (bit == MOVED) {
+            end_move(source, here);
+        } else if (bit == MOVE) {
+            int rc = to ? let_go(source) : 0;
+            if (rc != ARS__PENDING) {
+                source->moved = rc;
+                ars_atomic_u32_or_acq_rel(&source->events, MOVED);
+            }
+        } else if (bit == CLOSE) {
+            ars__source_close(source);
+        }
+        bits = ars_atomic_u32_and_acq_rel(&source->events, ~bit) & ~bit;
+        /* Only the one who settles it frees it; without events it is not ours but then. */
+        if (bit == SETTLE && !bits) ars__source_settle(source);
+    }
+}
+
+static void post(ars__source *source, uint32_t event, ars__loop *here)
+{
+    if (ars_atomic_u32_or_acq_rel(&source->events, event) == 0) deal(source, here);
+}
+
+static void answer(ars__source *source, int rc, ars__loop *here)
+{
+    source->moving = 0;
+    source->moved = rc;
+    post(source, MOVED, here);
+}
+
+void ars__source_left(ars__source *source)
+{
+    ars__loop *here = source->loop;
+    int rc = held_by(source);
+    if (rc == 0) {
+        source->moving = 0;
+        ars__source_loosen(source);
+        source->moved = 0;
+        post(source, MOVED, here);
+    } else {
+        answer(source, rc, here);
+    }
+}
+
+void ars__source_refuse(ars__source *source)
+{
+    if (source->moving) answer(source, ARS_EBADF, source->loop);
+}
+
+int ars__source_unmailed(ars__source *source)
+{
+    if (ARS__LIKELY(ars_atomic_u32_load_acquire(&source->events) == 0)) return 1;
+    return ars_atomic_u32_or_acq_rel(&source->events, SETTLE) == 0;
+}
+
+void ars__source_shut(ars__source *source)
+{
+    ars__task *self = ars__task_self();
+    ars__poller *poller = self ? ars__task_poller(self) : NULL;
+    ars__loop *here = poller ? ARS__MEMBER(poller, ars__loop, poller) : NULL;
+    if (ARS__LIKELY(here && home_of(source) == here))
+        ars__source_close(source);
+    else
+        post(source, CLOSE, here);
+}
+
+/* ---- loops ---- */
+
+int ars__loop_drain_mail(ars__loop *loop)
+{
+    ars__inbox_node *node = ars__inbox_take(&loop->inbox), *next;
+    int any = node != NULL;
+    for (; node; node = next) {
+        next = node->next;
+        deal(ARS__MEMBER(node, ars__source, mail), loop);
+    }
+    for (node = ars__inbox_take(&loop->loans); node; node = next) {
+        next = node->next;
+        ars__san_acquire(node);
+        loop->backend->loan_return(loop, ((ars__lent *)(void *)node)->loan);
+    }
+    return any;
+}
+
+void ars__loan_return(ars__loop *loop, uint64_t loan)
+{
+    ars__task *self = ars__task_self();
+    if (ARS__LIKELY(self && ars__task_poller(self) == &loop->poller)) {
+        loop->backend->loan_return(loop, loan);
+        return;
+    }
+    /* It waits in its own buffer; the loop need not be woken, it looks before it receives. */
+    ars__lent *lent = loop->backend->loan_room(loop, loan);
+    lent->loan = loan;
+    ars__san_release(lent);
+    ars__inbox_push(&loop->loans, &lent->node);
+}
+
+/* ---- fetching ---- */
+
+static const ars__wait_class fetching = {"the move of a connection", ars__request_interrupt};
+
+static int refused(ars__task *self)
+{
+    if (ARS__ASSERTS)
+        ars__worker_report(ars__task_worker(self),
+                           "a connection or listener was refused: another worker is using it");
+    return ARS_EBUSY;
+}
+
+int ars__source_fetch(ars__source *source, ars__task *self, ars_time deadline)
+{
+    int rc = ars__wait_enter(self, deadline);
+    if (rc < 0) return rc;
+    for (;;) {
+        ars__loop *here;
+        rc = ars__loop_get(&here, self);
+        if (rc < 0) return rc;
+        rc = ars__source_take(source, here);
+        if (rc != ARS_EBUSY) return rc;
+        void *wants = NULL;
+        if (ars_atomic_ptr_cas_acq_rel(&source->wants, &wants, here))
+            post(source, MOVE, here);
+        else if (wants != here)
+            return refused(self);
+        /* The answer comes in a turn of this worker, or has come already. */
+        if (ars_atomic_ptr_load_acquire(&source->wants) != here) continue;
+        if (deadline == 0) return ARS_ETIMEDOUT;
+        ars__request request = {.kind = ARS__MOVE,
+                                .task = self,
+                                .done = ars__request_wake,
+                                .source = source,
+                                .next = source->movers};
+        source->movers = &request;
+        rc = ars__request_park(&request, &fetching, deadline);
+        if (rc < 0) return rc == ARS_EBUSY ? refused(self) : rc;
+        if (ars__source_is_home(source, self)) return 0;
+    }
+}
