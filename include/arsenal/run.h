@@ -55,7 +55,10 @@ typedef struct ars_config {
     void *report_ctx;
     /* The strategies of single workers: 'workers' entries of enum ars_strategy; NULL: all as above. */
     const unsigned char *strategies;
-    uint64_t ars__reserved[8]; /* zero */
+    /* Threads for blocking work, at most, by enum ars_block_class of <arsenal/block.h>; 0: the default. */
+    unsigned block_limits[3];
+    unsigned ars__reserved_limit; /* zero */
+    uint64_t ars__reserved[6];    /* zero */
 } ars_config;
 
 /*
@@ -64,13 +67,14 @@ typedef struct ars_config {
  * 'config' may be NULL.
  *
  * When 'fn' has returned, the tasks that belong to no group are cancelled and
- * waited for, for at most config->grace.
+ * waited for, for at most config->grace; so is blocking work that was left
+ * behind.
  *
  * Returns the function's result, or
  *   ARS_EINVAL  called from a task, or a config that makes no sense
  *   ARS_ENOMEM  no memory or address space to begin with, or ARS_EAGAIN, no
  *               threads; 'fn' has not run
- *   ARS_EBUSY   tasks were left when the grace was over: they are named in
+ *   ARS_EBUSY   tasks or work were left when the grace was over: they are named in
  *               reports and abandoned, and nothing of theirs is ever freed
  *
  * While it runs, SIGPIPE is blocked on the calling thread.

@@ -77,7 +77,7 @@ static ars__tuning tuning_of(unsigned strategy)
 {
     /* tick, spin in ns, stacks kept */
     static const ars__tuning tunings[] = {
-        [ARS_BALANCED] = {61, 20000, 4096},
+        [ARS_BALANCED] = {61, 20000, 131072},
         [ARS_THROUGHPUT] = {251, 50000, UINT32_MAX},
         [ARS_LATENCY] = {16, 200000, UINT32_MAX},
         [ARS_MINIMAL_MEMORY] = {61, 0, 16},
@@ -123,6 +123,7 @@ static int worker_new(ars_runtime *rt, uint32_t id)
     if (rc == 0) rc = ars__stack_pool_reserve(w->stacks, STACKS_FIRST);
     if (rc < 0) return rc;
     w->room = ars__stack_pool_stats(w->stacks).reserved;
+    ars__stack_pool_keep(w->stacks, w->tuning.stacks_kept);
     return 0;
 }
 
@@ -149,6 +150,7 @@ static int create(ars_runtime **out, const ars_config *config)
     rt->config = *config;
     rt->alloc = alloc;
     rt->grace = config->grace > 0 ? config->grace : ARS_SECOND;
+    ars__block_init(rt);
     ars__slab_init(&rt->task_slab, alloc, sizeof(ars__task), 64);
     ars__slab_init(&rt->group_slab, alloc, sizeof(ars__group), 64);
     uint32_t n = config->workers ? config->workers : (uint32_t)ars__os_cpu_count();
@@ -287,12 +289,15 @@ static int drain(ars_runtime *rt)
     ars__wheel_remove(&root->worker->wheel, &root->timer);
     if (root->linked) ars__group_unlink_task(root->group, root);
     while (ars_atomic_u32_load_acquire(&root->events) & ARS__MAIL) ars__sched_drain(root->worker);
-    return 0;
+    /* What tasks of no group did happens before what follows, here and in the caller. */
+    ars__san_acquire(rt->root_group);
+    return ars__block_stop(rt, limit);
 }
 
 static void abandon(ars_runtime *rt)
 {
     report_left(rt);
+    ars__block_abandon(rt);
     void *first = ars_atomic_ptr_load_relaxed(&abandoned);
     do rt->abandoned = first;
     while (!ars_atomic_ptr_cas_acq_rel(&abandoned, &first, rt));
@@ -300,7 +305,7 @@ static void abandon(ars_runtime *rt)
 
 static int config_valid(const ars_config *config)
 {
-    uint64_t reserved = 0;
+    uint64_t reserved = config->ars__reserved_limit;
     for (size_t i = 0; i < sizeof config->ars__reserved / sizeof config->ars__reserved[0]; i++)
         reserved |= config->ars__reserved[i];
     if (config->strategies) {

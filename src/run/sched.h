@@ -33,6 +33,7 @@
 #include "data/wheel.h"
 #include "mem/slab.h"
 #include "run/park.h"
+#include "run/pool.h"
 #include "run/waitq.h"
 #include "sync/inbox.h"
 #include "sync/spin.h"
@@ -201,7 +202,8 @@ enum { ARS__AWAKE = 0, ARS__ON_FUTEX = 1, ARS__IN_POLLER = 2 };
 enum {
     ARS__BUDGET = 128, /* waits, satisfied or not, in one slice */
     ARS__DEQUE = 4096, /* new tasks that a worker keeps for itself and thieves */
-    ARS__WORKERS_MAX = 256
+    ARS__WORKERS_MAX = 256,
+    ARS__BLOCK_CLASSES = 3
 };
 
 /* What a strategy decides; docs/strategies.md has the table. */
@@ -281,6 +283,8 @@ struct ars_runtime {
     ars_atomic_u32 queued;
     ars_atomic_u32 outside; /* threads that are no workers of it, and are using it */
     ars__task *queue_first, *queue_last;
+
+    ars__pool pools[ARS__BLOCK_CLASSES]; /* by enum ars_block_class */
 };
 
 enum {
@@ -415,6 +419,14 @@ static inline int ars__task_cancelled(const ars__task *task)
 
 /* Takes a woken select's other nodes out of their queues; by its own worker, before it runs. */
 void ars__select_clean(ars__task *task);
+
+/* ---- block.c ---- */
+
+void ars__block_init(ars_runtime *rt);
+/* All tasks have ended: so do the threads, those that work by 'limit'; 0, or ARS_EBUSY. */
+int ars__block_stop(ars_runtime *rt, ars_time limit);
+/* Reports work that goes on, and leaves the threads to themselves. */
+void ars__block_abandon(ars_runtime *rt);
 
 /* ---- run.c ---- */
 
