@@ -323,7 +323,41 @@ static void every_failure_is_clean(void)
     ars__stack_pool_free(NULL);
 }
 
+/* Free stacks beyond those that may keep their pages give them back, and serve again. */
+static void surplus_gives_pages_back(void)
+{
+    enum { N = 300, KEPT = 10 };
+    ars_alloc_tracker tracker;
+    ars__stack_pool *pool;
+    ars__stack s[N];
+    unsigned char resident;
+    ars_alloc_tracker_init(&tracker, NULL);
+    CHECK_EQ(ars__stack_pool_new(&pool, &tracker.alloc), 0);
+    ars__stack_pool_keep(pool, KEPT);
+    for (int round = 0; round < 3; round++) {
+        for (int i = 0; i < N; i++) {
+            CHECK_EQ(ars__stack_get(pool, &s[i]), 0);
+            memset(s[i].low, 0x5a, (size_t)(s[i].top - s[i].low));
+        }
+        CHECK_EQ(ars__stack_pool_stats(pool).carved >= N, 1);
+        for (int i = 0; i < N; i++) ars__stack_put(pool, s[i]);
+        while (ars__stack_pool_trim(pool)) {}
+        int with_pages = 0;
+        size_t page = ars__os_page_size();
+        for (int i = 0; i < N; i++) {
+            char *top_page = (char *)((uintptr_t)s[i].top & ~(page - 1));
+            CHECK_EQ(mincore(top_page, page, &resident), 0);
+            with_pages += resident & 1;
+        }
+        CHECK_EQ(with_pages, KEPT);
+    }
+    CHECK_EQ(ars__stack_pool_stats(pool).in_use, 0);
+    ars__stack_pool_free(pool);
+    CHECK_EQ(ars_alloc_tracker_stats(&tracker).bytes, 0);
+}
+
 static const test_case cases[] = {
+    {"surplus gives pages back", surplus_gives_pages_back},
     {"hands out the hottest first", hands_out_the_hottest_first},
     {"stacks are apart and staggered", stacks_are_apart_and_staggered},
     {"each stack is guarded", each_stack_is_guarded},

@@ -5,6 +5,8 @@
 #include <arsenal/atomic.h>
 
 #include "base/san.h"
+#include <string.h>
+
 #include "os/os.h"
 
 enum {
@@ -38,6 +40,10 @@ struct ars_stack_pool {
     uint64_t fresh;       /* the first stack that was never handed out */
     uint64_t canary_from; /* the first stack with a canary */
     uint64_t grow;        /* stacks in the next segment */
+    uint64_t warm;        /* stacks in 'free': they keep their pages */
+    uint64_t keep;        /* as many may */
+    uint32_t *cold;       /* numbers of free stacks whose pages were given back */
+    size_t cold_count, cold_room;
     ars__stack_stats stats;
     ars_atomic_u32 segments; /* stored with release after the new segment was filled in */
     segment segment[SEGMENTS];
@@ -79,7 +85,8 @@ int ars__stack_pool_new(ars__stack_pool **out, const ars_alloc *alloc)
                               .stride = (pages | 1) * page,
                               .batch = 1,
                               .canary_from = UINT64_MAX,
-                              .grow = FIRST};
+                              .grow = FIRST,
+                              .keep = UINT64_MAX};
     lock_pools(0);
     pool->next = pools;
     pools = pool;
@@ -169,6 +176,9 @@ void ars__stack_pool_free(ars__stack_pool *pool)
     unsigned n = ars_atomic_u32_load_relaxed(&pool->segments);
     for (unsigned i = 0; i < n; i++)
         ars__os_release(pool->segment[i].base, pool->segment[i].count * pool->stride);
+    if (pool->cold)
+        pool->alloc->free(pool->alloc->ctx, pool->cold, pool->cold_room * sizeof *pool->cold,
+                          sizeof *pool->cold);
     pool->alloc->free(pool->alloc->ctx, pool, sizeof *pool, _Alignof(ars__stack_pool));
 }
 
@@ -241,12 +251,13 @@ int ars__stack_get(ars__stack_pool *pool, ars__stack *out)
     ars__stack_header *h = pool->free;
     if (h) {
         pool->free = h->ars__next;
+        pool->warm--;
     } else {
-        if (pool->fresh == pool->stats.carved) {
+        if (pool->cold_count == 0 && pool->fresh == pool->stats.carved) {
             int rc = carve(pool);
             if (rc < 0) return rc;
         }
-        uint64_t number = pool->fresh++;
+        uint64_t number = pool->cold_count > 0 ? pool->cold[--pool->cold_count] : pool->fresh++;
         h = header_at(pool, number);
         h->ars__low = guard_of(pool, number) + pool->page;
         if (number >= pool->canary_from) {
@@ -287,8 +298,47 @@ int ars__stack_put(ars__stack_pool *pool, ars__stack stack)
     h->ars__low = stack.low;
     h->ars__next = pool->free;
     pool->free = h;
+    pool->warm++;
     pool->stats.in_use--;
     return dead;
+}
+
+void ars__stack_pool_keep(ars__stack_pool *pool, uint64_t n)
+{
+    pool->keep = n;
+}
+
+static int cold_grow(ars__stack_pool *pool)
+{
+    const ars_alloc *a = pool->alloc;
+    size_t room = pool->cold_room ? pool->cold_room * 2 : 256;
+    uint32_t *cold = a->alloc(a->ctx, room * sizeof *cold, sizeof *cold);
+    if (!cold) return ARS_ENOMEM;
+    if (pool->cold) {
+        memcpy(cold, pool->cold, pool->cold_count * sizeof *cold);
+        a->free(a->ctx, pool->cold, pool->cold_room * sizeof *cold, sizeof *cold);
+    }
+    pool->cold = cold;
+    pool->cold_room = room;
+    return 0;
+}
+
+int ars__stack_pool_trim(ars__stack_pool *pool)
+{
+    for (int i = 0; i < BATCH && pool->warm > pool->keep; i++) {
+        ars__stack_header *h = pool->free;
+        uint64_t number = number_of(pool, h->ars__low);
+        /* One that a task brought along from another worker stays as it is, and so do those behind it. */
+        if (number >= pool->fresh || number > UINT32_MAX) return 0;
+        if (pool->cold_count == pool->cold_room && cold_grow(pool) < 0) return 0;
+        pool->free = h->ars__next;
+        pool->warm--;
+        pool->cold[pool->cold_count++] = (uint32_t)number;
+        char *low = guard_of(pool, number) + pool->page;
+        ars__san_unpoison(low, pool->stride - pool->page);
+        ars__os_discard(low, pool->stride - pool->page);
+    }
+    return pool->warm > pool->keep;
 }
 
 ars__stack_stats ars__stack_pool_stats(const ars__stack_pool *pool)

@@ -78,6 +78,13 @@ int ars__stack_get(ars__stack_pool *pool, ars__stack *out);
 /* Gives it back. 1 if its canary was dead (counted), else 0. */
 int ars__stack_put(ars__stack_pool *pool, ars__stack stack);
 
+/*
+ * How many free stacks may keep their pages (all, if nothing is said), and
+ * giving the pages of others back, some at a time; from another stack.
+ */
+void ars__stack_pool_keep(ars__stack_pool *pool, uint64_t n);
+int ars__stack_pool_trim(ars__stack_pool *pool); /* 1: there are more */
+
 ars__stack_stats ars__stack_pool_stats(const ars__stack_pool *pool);
 
 /*

@@ -62,7 +62,9 @@ ars__group *ars__group_new(ars_runtime *rt, ars__worker *worker, ars__task *owne
     if (!group) return NULL;
     *group =
         (ars__group){.rt = rt, .owner = owner, .policy = (uint8_t)policy, .limit = ARS_FOREVER};
-    group->serial = ars_atomic_u64_add_relaxed(&rt->serial, 1) + 1;
+    /* Each worker counts for itself, and threads together. */
+    group->serial = worker ? ++worker->serials << 9 | (worker->id + 1)
+                           : (ars_atomic_u64_add_relaxed(&rt->serials, 1) + 1) << 9;
     ars_atomic_i64_store_relaxed(&group->pending, ARS__BIAS);
     ars__list_init(&group->children);
     ars__list_init(&group->tasks);

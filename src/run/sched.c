@@ -309,6 +309,7 @@ static void look_around(ars__worker *w)
     ars__sched_drain(w);
     run_timers(w);
     if (w->poller) w->poller->ops->turn(w->poller, 0);
+    ars__stack_pool_trim(w->stacks);
 }
 
 static ars__task *ready_one(ars__worker *w)
@@ -417,6 +418,7 @@ static ars__task *idle(ars__worker *w)
     } else if ((task = settle(w, ars__sched_steal(w))) != NULL) {
         return task;
     }
+    while (ars__stack_pool_trim(w->stacks) && ars__inbox_empty(&w->inbox)) {}
     ars_time deadline = ars__wheel_next(&w->wheel);
     if (w->starved) {
         enum { NAP = 10 * 1000 * 1000 }; /* ns between attempts to find a stack */

@@ -231,6 +231,7 @@ struct ars__worker {
     uint64_t born, started, died, switches; /* tasks; 'died' here, wherever they were born */
     uint64_t room;                          /* stacks that the pool has address space for */
     uint64_t random;
+    uint64_t serials; /* groups made */
     ars__tuning tuning;
     uint32_t id;
     uint32_t queue_turn;   /* the runtime's queue is next to be looked into for old tasks */
@@ -272,7 +273,7 @@ struct ars_runtime {
     ARS__ALIGNED(64) ars_atomic_u32 searching; /* workers that look for work elsewhere */
     ars_atomic_u32 asleep;                     /* workers that sleep or are about to */
     ars_atomic_u32 stop;                       /* ARS__STOP_... */
-    ars_atomic_u64 serial;                     /* of groups */
+    ars_atomic_u64 serials;                    /* of groups that threads made */
     ars_atomic_u64 born_outside;               /* tasks, by threads */
     ars_atomic_ptr drainer;                    /* the root task, while it waits for all to end */
     ars_atomic_ptr shared;                     /* ars__worker_shared() */
