@@ -198,7 +198,7 @@ static int in_order(void *arg)
 static int gives_up(void *arg)
 {
     (void)arg;
-    for (int how = 0; how < 3; how++) {
+    for (int how = 0, tries = 0; how < 3; how++) {
         int cancel = how == 0;
         place p = {.span = cancel ? 0 : 20 * ARS_MILLISECOND,
                    .expected = cancel ? ARS_ECANCELED : ARS_ETIMEDOUT};
@@ -214,6 +214,14 @@ static int gives_up(void *arg)
             lock(&p.mutex);
             waiting = p.waiting;
             if (!waiting) unlock(&p.mutex);
+        }
+        if (p.back && ++tries < 50) {
+            /* The machine stood still until the deadline: once more. */
+            unlock(&p.mutex);
+            CHECK_EQ(ars_group_wait(&v.group, ARS_FOREVER), 0);
+            crew_end(&c);
+            how--;
+            continue;
         }
         /* Cancelled, or timed out, but not back. */
         if (cancel) ars_group_cancel(&v.group, ARS_ECANCELED);
@@ -330,7 +338,7 @@ static int waits_for(once_used *o)
 
 static int uses_once(void *arg)
 {
-    LOCKS_FREED(once_used, (locks_server *)arg, test_times(30000, 3000), object = (once_used){0},
+    LOCKS_FREED(once_used, (locks_server *)arg, test_times(10000, 1000), object = (once_used){0},
                 waits_for(&object));
     return 0;
 }

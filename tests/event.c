@@ -93,16 +93,17 @@ static int gives_up(void *arg)
     (void)arg;
     line l = {.event = ARS_EVENT_INIT(ARS_EVENT_AUTO)};
     locks_victims v;
-    crew c;
+    crew c, quitters;
     locks_victims_begin(&v);
     crew_begin(&c);
+    crew_begin(&quitters);
     locks_victim(&v, is_cancelled, &l.event);
-    crew_task(&c, times_out, &l.event);
-    crew_thread(&c, times_out, &l.event);
+    crew_task(&quitters, times_out, &l.event);
+    crew_thread(&quitters, times_out, &l.event);
     locks_settle();
     crew_task(&c, waits, &l);
     locks_settle();
-    CHECK_EQ(ars_sleep(ars_after(20 * ARS_MILLISECOND)), 0);
+    crew_end(&quitters);
     locks_victims_cancel(&v);
     CHECK_EQ(l.served, 0);
     ars_event_set(&l.event);
@@ -176,14 +177,14 @@ static void sets(void *object)
 
 static int uses_once(void *arg)
 {
-    LOCKS_FREED(ars_event, (locks_server *)arg, test_times(100000, 10000), object = (ars_event){0},
+    LOCKS_FREED(ars_event, (locks_server *)arg, test_times(10000, 1000), object = (ars_event){0},
                 ars_event_wait(&object, ARS_FOREVER));
     return 0;
 }
 
 static int uses_up(void *arg)
 {
-    LOCKS_FREED(ars_event, (locks_server *)arg, test_times(50000, 5000),
+    LOCKS_FREED(ars_event, (locks_server *)arg, test_times(10000, 1000),
                 object = (ars_event)ARS_EVENT_INIT(ARS_EVENT_AUTO),
                 ars_event_wait(&object, ARS_FOREVER));
     return 0;

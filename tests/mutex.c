@@ -103,20 +103,21 @@ static int deadlines(void *arg)
     visit first = {&mutex, ARS_FOREVER, 0, &order, 0};
     visit gives_up = {&mutex, ars_after(2 * ARS_MILLISECOND), ARS_ETIMEDOUT, NULL, 0};
     visit second = {&mutex, ARS_FOREVER, 0, &order, 0};
-    crew c;
+    crew c, quitters;
     lock(&mutex);
     crew_begin(&c);
-    crew_task(&c, visits, &tries);
-    crew_thread(&c, visits, &tries);
-    crew_task(&c, visits, &late);
-    crew_thread(&c, visits, &late);
+    crew_begin(&quitters);
+    crew_task(&quitters, visits, &tries);
+    crew_thread(&quitters, visits, &tries);
+    crew_task(&quitters, visits, &late);
+    crew_thread(&quitters, visits, &late);
     crew_task(&c, visits, &first);
     locks_settle();
-    crew_task(&c, visits, &gives_up);
-    crew_thread(&c, visits, &gives_up);
+    crew_task(&quitters, visits, &gives_up);
+    crew_thread(&quitters, visits, &gives_up);
     locks_settle();
     crew_task(&c, visits, &second);
-    CHECK_EQ(ars_sleep(ars_after(20 * ARS_MILLISECOND)), 0);
+    crew_end(&quitters);
     unlock(&mutex);
     crew_end(&c);
     CHECK_EQ(first.nth, 1);
@@ -156,6 +157,8 @@ static int cancels(void *arg)
     return 0;
 }
 
+static ars_atomic_u32 scope_ended;
+
 static int scope_ends(void *arg)
 {
     ars_mutex *mutex = arg;
@@ -163,6 +166,7 @@ static int scope_ends(void *arg)
     CHECK_EQ(ars_scope_enter(&scope, ars_after(ARS_MILLISECOND)), 0);
     CHECK_EQ(ars_mutex_lock(mutex, ARS_FOREVER), ARS_ECANCELED);
     CHECK_EQ(ars_scope_leave(&scope), ARS_ETIMEDOUT);
+    ars_atomic_u32_store_release(&scope_ended, 1);
     lock(mutex);
     unlock(mutex);
     return 0;
@@ -173,10 +177,12 @@ static int scopes(void *arg)
     (void)arg;
     ars_mutex mutex = {0};
     crew c;
+    ars_atomic_u32_store_relaxed(&scope_ended, 0);
     lock(&mutex);
     crew_begin(&c);
     crew_task(&c, scope_ends, &mutex);
-    CHECK_EQ(ars_sleep(ars_after(5 * ARS_MILLISECOND)), 0);
+    while (!ars_atomic_u32_load_acquire(&scope_ended))
+        CHECK_EQ(ars_sleep(ars_after(ARS_MILLISECOND)), 0);
     unlock(&mutex);
     crew_end(&c);
     return 0;
@@ -226,7 +232,8 @@ static int hands_over(void *arg)
     crew_task(&c, wants_it, &h);
     crew_end(&c);
     CHECK_EQ(h.turns, 10);
-    CHECK_EQ(h.seen, 1);
+    /* 1, unless the machine stood still before the other came to wait. */
+    CHECK(h.seen >= 1 && h.seen <= 3);
     return 0;
 }
 
@@ -347,7 +354,7 @@ static int lets_go(void *arg)
 static int freed(void *arg)
 {
     (void)arg;
-    shelf s = {.n = test_times(100000, 10000)};
+    shelf s = {.n = test_times(50000, 5000)};
     s.items = malloc((size_t)s.n * sizeof *s.items);
     CHECK(s.items);
     for (long i = 0; i < s.n; i++) {

@@ -13,6 +13,7 @@ typedef struct job {
     int runs, succeeded;
     int value;
     ars_time span;
+    ars_atomic_u32 hold; /* works until this is 0 */
 } job;
 
 static int works(void *arg)
@@ -21,6 +22,8 @@ static int works(void *arg)
     CHECK_EQ(ars_atomic_u32_add_acq_rel(&j->running, 1), 0);
     j->runs++;
     CHECK_EQ(ars_yield(), 0);
+    while (ars_atomic_u32_load_acquire(&j->hold))
+        CHECK_EQ(ars_sleep(ars_after(ARS_MILLISECOND)), 0);
     if (j->span) CHECK_EQ(ars_sleep(ars_after(j->span)), 0);
     ars_atomic_u32_add_acq_rel(&j->running, (uint32_t)-1);
     if (j->failures > 0) {
@@ -62,7 +65,7 @@ static int exactly_once(void *arg)
     (void)arg;
     long times = test_times(20, 5);
     for (long round = 0; round < times; round++) {
-        job jobs[JOBS] = {{{0, 0, {0, 0, 0}}, {0}, 0, 0, 0, 0, 0}};
+        job jobs[JOBS] = {{{0, 0, {0, 0, 0}}, {0}, 0, 0, 0, 0, 0, {0}}};
         crowd all = {.jobs = jobs};
         uint32_t failures = 0;
         crew c;
@@ -113,19 +116,23 @@ static int is_cancelled(void *arg)
 static int gives_up(void *arg)
 {
     (void)arg;
-    job j = {.span = 20 * ARS_MILLISECOND};
+    job j = {.hold = {1}};
     locks_victims v;
-    crew c;
+    crew c, quitters;
     crew_begin(&c);
+    crew_begin(&quitters);
     locks_victims_begin(&v);
     crew_task(&c, runs_it, &j);
     CHECK_EQ(ars_yield(), 0);
     CHECK_EQ(j.runs, 1);
     locks_victim(&v, is_cancelled, &j);
-    crew_task(&c, does_not_wait, &j);
+    crew_task(&quitters, does_not_wait, &j);
+    crew_thread(&quitters, does_not_wait, &j);
     locks_settle();
     locks_victims_cancel(&v);
+    crew_end(&quitters);
     CHECK_EQ(j.succeeded, 0);
+    ars_atomic_u32_store_release(&j.hold, 0);
     CHECK_EQ(ars_once_do(&j.once, works, &j, ARS_FOREVER), 0);
     CHECK_EQ(j.value, 42);
     crew_end(&c);

@@ -33,7 +33,7 @@ static int builds(void *arg)
 static int rounds(void *arg)
 {
     (void)arg;
-    site s = {.rounds = test_times(500, 100)};
+    site s = {.rounds = test_times(200, 50)};
     crew c;
     CHECK_EQ(ars_waitgroup_add(&s.work, HANDS), 0);
     CHECK_EQ(ars_waitgroup_add(&s.ready, 1), 0);
@@ -180,16 +180,17 @@ static int gives_up(void *arg)
     (void)arg;
     line l = {0};
     locks_victims v;
-    crew c;
+    crew c, quitters;
     CHECK_EQ(ars_waitgroup_add(&l.group, 1), 0);
     locks_victims_begin(&v);
     crew_begin(&c);
+    crew_begin(&quitters);
     locks_victim(&v, is_cancelled, &l.group);
-    crew_task(&c, times_out, &l.group);
-    crew_thread(&c, times_out, &l.group);
+    crew_task(&quitters, times_out, &l.group);
+    crew_thread(&quitters, times_out, &l.group);
     crew_task(&c, waits, &l);
     locks_settle();
-    CHECK_EQ(ars_sleep(ars_after(20 * ARS_MILLISECOND)), 0);
+    crew_end(&quitters);
     locks_victims_cancel(&v);
     CHECK_EQ(l.served, 0);
     CHECK_EQ(ars_waitgroup_done(&l.group), 0);
@@ -223,7 +224,7 @@ static void finishes(void *object)
 
 static int uses_once(void *arg)
 {
-    LOCKS_FREED(ars_waitgroup, (locks_server *)arg, test_times(100000, 10000),
+    LOCKS_FREED(ars_waitgroup, (locks_server *)arg, test_times(10000, 1000),
                 (object = (ars_waitgroup){0}, ars_waitgroup_add(&object, 2)),
                 ars_waitgroup_wait(&object, ARS_FOREVER));
     return 0;
