@@ -33,7 +33,7 @@ static inline int is_refused(unsigned backend)
 }
 
 /* Runs 'fn' in a runtime with each backend that can be had; it must return 0 and leave nothing. */
-static inline void on_each_backend(ars_fn *fn)
+static inline void on_each_backend_with(unsigned workers, ars_fn *fn)
 {
     static const char *const names[] = {"auto", "io_uring", "epoll"};
     for (unsigned backend = ARS_BACKEND_URING; backend <= ARS_BACKEND_EPOLL; backend++) {
@@ -45,6 +45,7 @@ static inline void on_each_backend(ars_fn *fn)
         }
         world_begin(&w);
         w.config.backend = backend;
+        w.config.workers = workers;
         /* ThreadSanitizer then sees no order that the library does not state. */
         w.config.race_strict = 1;
         int rc = ars_run(fn, &w, &w.config);
@@ -52,6 +53,11 @@ static inline void on_each_backend(ars_fn *fn)
         test_gate_end(&w.gate, 4 * ((long)w.config.workers - 1));
         CHECK_STR(w.reports, "");
     }
+}
+
+static inline void on_each_backend(ars_fn *fn)
+{
+    on_each_backend_with(world_workers(), fn);
 }
 
 /* Defines the case NAME that runs NAME_task(arg) on each backend. */

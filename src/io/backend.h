@@ -92,6 +92,12 @@ typedef struct ars__accepts {
     uint32_t head, count, room; /* a ring; 'room' is a power of two */
 } ars__accepts;
 
+/* Bytes that a source brought along from the loop that was its home. */
+typedef struct ars__carried {
+    uint32_t len, at; /* how many there were, and the first not yet read */
+    char data[];
+} ars__carried;
+
 struct ars__source {
     ars__loop *loop; /* its home; NULL: none.  Others than the home may only compare it. */
     int32_t fd;
@@ -118,7 +124,8 @@ struct ars__source {
         } unread;
         ars__accepts *accepts;
     };
-    int32_t error; /* to be given to the next receive or accept */
+    ars__carried *carried; /* to be read before all else */
+    int32_t error;         /* to be given to the next receive or accept */
     ars__request *reader;
     ars__request *writer, *last_writer; /* the first is under way */
     void (*freed)(ars__source *source); /* the kernel is done with it and it is closed */
@@ -168,7 +175,8 @@ struct ars__backend {
 
     /*
      * Ends what source_open() began, of a source that nobody waits for: 1; or 0,
-     * and ars__source_left() is called when nothing is in flight any more.
+     * and ars__source_left() is called when nothing is in flight any more; or an
+     * error, and it stays.
      */
     int (*source_leave)(ars__source *source);
 
@@ -272,6 +280,10 @@ int ars__source_open(ars__source *source, ars__loop *loop, int fd, int kind,
 int ars__source_take(ars__source *source, ars__loop *loop);
 /* For backends: what source_leave() waited for has happened. */
 void ars__source_left(ars__source *source);
+/* Room for 'more' bytes behind those that are carried already; NULL without memory. */
+char *ars__source_carry(ars__source *source, uint32_t more);
+/* Reads up to 'n' of what is carried, which is something. */
+size_t ars__source_carried(ars__source *source, char *buf, size_t n);
 /*
  * By its home, or where it is loose: everybody who waits gets ARS_EBADF;
  * freed() comes when the kernel is done with it, maybe at once.

@@ -1,6 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 #include "io/home.h"
 
+#include <arsenal/clock.h>
+#include <string.h>
+
+#include "os/os.h"
+
 /* Events, in the order in which they are dealt with. */
 enum {
     MOVED = 1,  /* for the loop that wants it: the answer is in 'moved' */
@@ -130,6 +135,44 @@ int ars__source_take(ars__source *source, ars__loop *loop)
     return rc;
 }
 
+/* ---- what is carried ---- */
+
+static void carried_free(ars__source *source, ars__carried *c)
+{
+    const ars_alloc *alloc = source->hub->alloc;
+    if (c) alloc->free(alloc->ctx, c, sizeof *c + c->len, 8);
+}
+
+void ars__source_drop_carried(ars__source *source)
+{
+    carried_free(source, source->carried);
+    source->carried = NULL;
+}
+
+char *ars__source_carry(ars__source *source, uint32_t more)
+{
+    const ars_alloc *alloc = source->hub->alloc;
+    ars__carried *old = source->carried;
+    uint32_t rest = old ? old->len - old->at : 0;
+    ars__carried *c = alloc->alloc(alloc->ctx, sizeof *c + rest + more, 8);
+    if (!c) return NULL;
+    *c = (ars__carried){.len = rest + more};
+    if (rest) memcpy(c->data, old->data + old->at, rest);
+    carried_free(source, old);
+    source->carried = c;
+    return c->data + rest;
+}
+
+size_t ars__source_carried(ars__source *source, char *buf, size_t n)
+{
+    ars__carried *c = source->carried;
+    if (n > c->len - c->at) n = c->len - c->at;
+    memcpy(buf, c->data + c->at, n);
+    c->at += (uint32_t)n;
+    if (c->at == c->len) ars__source_drop_carried(source);
+    return n;
+}
+
 /* ---- events ---- */
 
 /* Why the home cannot let go of it, or 0. */
@@ -138,7 +181,7 @@ static int held_by(const ars__source *source)
     if (source->closing) return ARS_EBADF;
     if (source->pins || source->sending) return ARS_EBUSY;
     if (source->kind == ARS__LISTENER) return source->accepts->first ? ARS_EBUSY : 0;
-    return source->reader || source->writer || source->unread.count ? ARS_EBUSY : 0;
+    return source->reader || source->writer ? ARS_EBUSY : 0;
 }
 
 /* The home lets go of it: 0, or why it does not; ARS__PENDING: it will be told. */
@@ -146,7 +189,9 @@ static int let_go(ars__source *source)
 {
     int rc = held_by(source);
     if (rc < 0) return rc;
-    if (!source->loop->backend->source_leave(source)) {
+    rc = source->loop->backend->source_leave(source);
+    if (rc < 0) return rc;
+    if (rc == 0) {
         source->moving = 1;
         return ARS__PENDING;
     }
@@ -210,30 +255,22 @@ static void post(ars__source *source, uint32_t event, ars__loop *here)
     if (ars_atomic_u32_or_acq_rel(&source->events, event) == 0) deal(source, here);
 }
 
-static void answer(ars__source *source, int rc, ars__loop *here)
+void ars__source_left(ars__source *source)
 {
+    ars__loop *here = source->loop;
     source->moving = 0;
+    int rc = let_go(source);
+    if (rc == ARS__PENDING) return;
     source->moved = rc;
     post(source, MOVED, here);
 }
 
-void ars__source_left(ars__source *source)
-{
-    ars__loop *here = source->loop;
-    int rc = held_by(source);
-    if (rc == 0) {
-        source->moving = 0;
-        ars__source_loosen(source);
-        source->moved = 0;
-        post(source, MOVED, here);
-    } else {
-        answer(source, rc, here);
-    }
-}
-
 void ars__source_refuse(ars__source *source)
 {
-    if (source->moving) answer(source, ARS_EBADF, source->loop);
+    if (!source->moving) return;
+    source->moving = 0;
+    source->moved = ARS_EBADF;
+    post(source, MOVED, source->loop);
 }
 
 int ars__source_unmailed(ars__source *source)
@@ -297,23 +334,40 @@ static int refused(ars__task *self)
     return ARS_EBUSY;
 }
 
+/* Another loop has asked for it: soon it knows the answer, and then it is our turn. */
+static int wait_turn(ars_time deadline)
+{
+    enum { NAP = 20 * 1000 }; /* ns */
+    ars_time now = ars__os_now(), again = ars_time_add(now, NAP);
+    if (now >= deadline) return ARS_ETIMEDOUT;
+    return ars_sleep(again < deadline ? again : deadline);
+}
+
 int ars__source_fetch(ars__source *source, ars__task *self, ars_time deadline)
 {
-    int rc = ars__wait_enter(self, deadline);
+    ars__loop *here;
+    int rc = ars__loop_get(&here, self);
     if (rc < 0) return rc;
-    for (;;) {
-        ars__loop *here;
+    rc = ars__source_take(source, here);
+    if (rc != ARS_EBUSY) return rc;
+    rc = ars__wait_enter(self, deadline);
+    while (rc == 0 && !ars__source_is_home(source, self)) {
         rc = ars__loop_get(&here, self);
         if (rc < 0) return rc;
-        rc = ars__source_take(source, here);
-        if (rc != ARS_EBUSY) return rc;
-        void *wants = NULL;
-        if (ars_atomic_ptr_cas_acq_rel(&source->wants, &wants, here))
+        ars__loop_drain(here);
+        void *wants = ars_atomic_ptr_load_acquire(&source->wants);
+        if (!wants) {
+            rc = ars__source_take(source, here);
+            if (rc != ARS_EBUSY) return rc;
+            rc = 0;
+            if (!ars_atomic_ptr_cas_acq_rel(&source->wants, &wants, here)) continue;
             post(source, MOVE, here);
-        else if (wants != here)
-            return refused(self);
-        /* The answer comes in a turn of this worker, or has come already. */
-        if (ars_atomic_ptr_load_acquire(&source->wants) != here) continue;
+            /* The answer comes in a turn of this worker, or has come already. */
+            if (ars_atomic_ptr_load_acquire(&source->wants) != here) continue;
+        } else if (wants != here) {
+            rc = wait_turn(deadline);
+            continue;
+        }
         if (deadline == 0) return ARS_ETIMEDOUT;
         ars__request request = {.kind = ARS__MOVE,
                                 .task = self,
@@ -322,7 +376,7 @@ int ars__source_fetch(ars__source *source, ars__task *self, ars_time deadline)
                                 .next = source->movers};
         source->movers = &request;
         rc = ars__request_park(&request, &fetching, deadline);
-        if (rc < 0) return rc == ARS_EBUSY ? refused(self) : rc;
-        if (ars__source_is_home(source, self)) return 0;
+        if (rc == ARS_EBUSY) return refused(self);
     }
+    return rc;
 }

@@ -12,9 +12,10 @@
  *
  * A task of another worker that needs a source asks its home to let go of it,
  * and waits.  The home looks at the request in its next turn, when nobody is
- * using the source; it ends a receive that the kernel still has, and refuses
- * if somebody waits, or bytes that came have not been read.  What is let go of
- * is loose; the one who asked then takes it.
+ * using the source; it refuses if somebody waits, else it ends a receive that
+ * the kernel still has, and copies bytes that came and were not read, so that
+ * the source carries them along.  What is let go of is loose; the one who asked
+ * then takes it.
  *
  * A request travels as the source itself: its 'mail' node lies in the inbox of
  * one loop while its 'events' are not 0.  Whoever sets the first event owns the
@@ -48,6 +49,9 @@ void ars__source_loosen(ars__source *source);
 
 /* Takes a closed source out of its list. */
 void ars__source_unlist(ars__source *source);
+
+/* Frees what it carries. */
+void ars__source_drop_carried(ars__source *source);
 
 /* By the home, which closes it: who waits to have it is told. */
 void ars__source_refuse(ars__source *source);

@@ -87,6 +87,7 @@ void ars__source_settle(ars__source *source)
         if (accepts->fds) alloc->free(alloc->ctx, accepts->fds, accepts->room * sizeof(int), 4);
         alloc->free(alloc->ctx, accepts, sizeof *accepts, 8);
     }
+    ars__source_drop_carried(source);
     ars__os_close(source->fd);
     source->fd = -1;
     ars__source_unlist(source);

@@ -235,9 +235,12 @@ static void uring_source_close(ars__source *source)
 
 static int uring_source_leave(ars__source *source)
 {
-    if (!source->receiving) return 1;
-    if (!source->receive_ending) ars__uring_end_receive(ars__uring_of(source->loop), source);
-    return 0;
+    ars__uring *u = ars__uring_of(source->loop);
+    if (source->receiving) {
+        if (!source->receive_ending) ars__uring_end_receive(u, source);
+        return 0;
+    }
+    return source->kind == ARS__STREAM ? ars__uring_carry(u, source) : 1;
 }
 
 static int32_t uring_submit(ars__request *request, int wait)

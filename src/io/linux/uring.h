@@ -64,6 +64,8 @@ int32_t ars__uring_recv(ars__uring *u, ars__request *request, int wait);
 int32_t ars__uring_accept(ars__uring *u, ars__request *request, int wait);
 void ars__uring_received(ars__uring *u, ars__source *source, int32_t res, uint32_t flags);
 void ars__uring_accepted(ars__uring *u, ars__source *source, int32_t res, uint32_t flags);
+/* Copies what is unread, for the source to carry: 1, or ARS_ENOMEM and it stays. */
+int ars__uring_carry(ars__uring *u, ars__source *source);
 /* Gives the unread buffers back. */
 void ars__uring_forget_unread(ars__uring *u, ars__source *source);
 

@@ -73,6 +73,38 @@ void ars__uring_forget_unread(ars__uring *u, ars__source *source)
     while (source->unread.count > 0) ars__bufs_give(&u->bufs, drop_first(u, source));
 }
 
+int ars__uring_carry(ars__uring *u, ars__source *source)
+{
+    unsigned count = source->unread.count, id = source->unread.head;
+    uint32_t total = 0;
+    if (count == 0) return 1;
+    for (; count > 0; count--, id = u->bufs.chain[id].next) total += u->bufs.chain[id].len;
+    total -= source->unread.offset;
+    char *to = ars__source_carry(source, total);
+    if (!to) return ARS_ENOMEM;
+    while (source->unread.count > 0) {
+        unsigned offset = source->unread.offset;
+        id = drop_first(u, source);
+        size_t n = u->bufs.chain[id].len - offset;
+        memcpy(to, ars__bufs_at(&u->bufs, id) + offset, n);
+        to += n;
+        ars__bufs_give(&u->bufs, id);
+    }
+    return 1;
+}
+
+static int32_t read_carried(ars__uring *u, ars__source *source, ars__request *request)
+{
+    if (request->kind == ARS__RECV)
+        return (int32_t)ars__source_carried(source, request->buf, request->len);
+    int id = ars__lend_take(&u->lend);
+    if (id < 0) return id;
+    request->buf = ars__lend_at(&u->lend, (unsigned)id);
+    request->len = ars__source_carried(source, request->buf, ARS__LEND_SIZE);
+    request->loan = (uint64_t)id + ARS__BUFS_MAX;
+    return (int32_t)request->len;
+}
+
 static int32_t read_unread(ars__uring *u, ars__source *source, ars__request *request)
 {
     unsigned id = source->unread.head, offset = source->unread.offset;
@@ -125,6 +157,7 @@ static int32_t recv_now(ars__uring *u, ars__request *request)
 /* What has come already; ARS_EAGAIN: nothing. */
 static int32_t look(ars__uring *u, ars__source *source, ars__request *request)
 {
+    if (ARS__UNLIKELY(source->carried != NULL)) return read_carried(u, source, request);
     if (source->unread.count > 0) return read_unread(u, source, request);
     if (source->eof) return 0;
     if (source->error) {
