@@ -206,7 +206,7 @@ static int finds_nothing_then_adds(void *arg)
 {
     (void)arg;
     long value;
-    (void)ars_chan_recv(middle, &value, 0);
+    CHECK(ars_chan_recv(middle, &value, 0) <= 0);
     shared++;
     return 0;
 }

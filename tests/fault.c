@@ -81,7 +81,7 @@ static const fault_error e_uring_register[] = {FOREVER(ARS_EINVAL), FOREVER(ARS_
     X(PLAIN, int, futex_wait, e_sleep, (uint32_t * word, uint32_t expected, ars_time deadline),    \
       (word, expected, deadline))                                                                  \
     X(PLAIN, int, futex_wake, e_none, (uint32_t * word, unsigned n), (word, n))                    \
-    X(PLAIN, int, thread_start, e_thread, (uintptr_t *out, void *(*fn)(void *), void *arg),        \
+    X(PLAIN, int, thread_start, e_thread, (uintptr_t * out, void *(*fn)(void *), void *arg),       \
       (out, fn, arg))                                                                              \
     X(PLAIN, int, thread_join, e_none, (uintptr_t handle), (handle))                               \
     X(PLAIN, int, thread_let_go, e_none, (uintptr_t handle), (handle))                             \

@@ -27,7 +27,7 @@
 static char buffer[64];
 static uint32_t word = 5, length;
 static void *place;
-static uintptr_t thread;
+static uintptr_t started_thread;
 
 static void *lets_itself_go(void *arg)
 {
@@ -58,7 +58,7 @@ static uintptr_t a_thread(void)
     X(guard_probe, (NULL))                                                                         \
     X(futex_wait, (&word, 6, 0))                                                                   \
     X(futex_wake, (&word, 1))                                                                      \
-    X(thread_start, (&thread, lets_itself_go, NULL))                                               \
+    X(thread_start, (&started_thread, lets_itself_go, NULL))                                       \
     X(thread_join, (a_thread()))                                                                   \
     X(thread_let_go, (a_thread()))                                                                 \
     X(thread_yield, ())                                                                            \

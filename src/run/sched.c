@@ -669,8 +669,6 @@ static ARS__NOINLINE int park_slow(ars__worker *w, ars__task *self)
     return switch_to(w, self, pick(w));
 }
 
-static ARS__NOINLINE int park_thread(ars__task *self);
-
 int ars__park_at(ars__task *self, const ars__wait_class *wait, void *object, ars_time deadline,
                  const void *place)
 {
@@ -679,7 +677,7 @@ int ars__park_at(ars__task *self, const ars__wait_class *wait, void *object, ars
     self->object = object;
     self->interrupted = 0;
     self->deadline = deadline;
-    if (ARS__UNLIKELY(!w)) return park_thread(self);
+    if (ARS__UNLIKELY(!w)) return ars__thread_park(self);
     ARS__ASSERT(w->current == self);
     self->place = place;
     self->since = w->now;
@@ -780,75 +778,4 @@ ars__node *ars__task_node(ars__task *task, void *value)
     task->node.who = (uintptr_t)task;
     task->node.value = value;
     return &task->node;
-}
-
-/* ---- plain threads ---- */
-
-ARS__STATIC_ASSERT(sizeof(ars__thread) >= sizeof(ars__task));
-
-ars__task *ars__thread_begin(ars__thread *room)
-{
-    ars__task *task = (ars__task *)(void *)room;
-    memset(task, 0, sizeof *task);
-    task->scope_limit = ARS_FOREVER;
-    return task;
-}
-
-void ars__thread_end(ars__thread *room)
-{
-    (void)room;
-}
-
-static ARS__NOINLINE int park_thread(ars__task *self)
-{
-    for (;;) {
-        uint32_t events = ars_atomic_u32_load_acquire(&self->events);
-        if (events & ARS__WOKEN) break;
-        ars_time limit = self->interrupted ? ARS_FOREVER : self->deadline;
-        int rc = ars__os_futex_wait(&self->events.ars__v, events, limit);
-        if (rc == ARS_ETIMEDOUT && !self->interrupted) ars__task_interrupt(self, ARS_ETIMEDOUT);
-    }
-    ars_atomic_u32_and_acq_rel(&self->events, ~(uint32_t)(ARS__WOKEN | ARS__ENDED));
-    self->wait = NULL;
-    if (self->ctx.flags & ARS__SELECTS) ars__select_clean(self);
-    return self->ctx.result;
-}
-
-/* ---- for the I/O layer ---- */
-
-ars__poller *ars__worker_poller(const ars__worker *worker)
-{
-    return worker->poller;
-}
-
-void ars__worker_set_poller(ars__worker *worker, ars__poller *poller)
-{
-    ARS__ASSERT(!worker->poller);
-    /* Release: others read its counters. */
-    __atomic_store_n(&worker->poller, poller, __ATOMIC_RELEASE);
-}
-
-ars__poller *ars__task_poller(const ars__task *task)
-{
-    return task->worker->poller;
-}
-
-ars_atomic_ptr *ars__worker_shared(const ars__worker *worker)
-{
-    return &worker->rt->shared;
-}
-
-void ars__worker_wake(ars__worker *worker)
-{
-    ars__sched_wake(worker);
-}
-
-const ars_alloc *ars__worker_alloc(const ars__worker *worker)
-{
-    return worker->rt->alloc;
-}
-
-unsigned ars__worker_backend(const ars__worker *worker)
-{
-    return worker->rt->config.backend;
 }

@@ -342,6 +342,10 @@ void ars__sched_drain(ars__worker *worker);
 /* A ready task takes its place behind the others. */
 void ars__sched_push(ars__worker *worker, ars__task *task);
 
+/* ---- thread.c: plain threads as waiters ---- */
+
+int ars__thread_park(ars__task *self);
+
 /* ---- steal.c: new tasks, and workers that look for them ---- */
 
 /* Makes a new task runnable; from a worker of its runtime, or (NULL) from any thread. */
