@@ -509,6 +509,73 @@ static int no_threads(void *arg)
     return 0;
 }
 
+/*
+ * Two tasks start a thread each at the same time, and neither can: whoever fails
+ * first counts on the other, which then fails for both.
+ */
+static ars_atomic_u32 stall;
+
+static void *stall_alloc(void *ctx, size_t size, size_t align)
+{
+    const ars_alloc *base = ctx;
+    if (ars_atomic_u32_swap_seq_cst(&stall, 0))
+        while (fault_hits("thread_start") == 0) usleep(100);
+    return base->alloc(base->ctx, size, align);
+}
+
+static void *stall_resize(void *ctx, void *p, size_t old, size_t size, size_t align)
+{
+    const ars_alloc *base = ctx;
+    return base->resize(base->ctx, p, old, size, align);
+}
+
+static void stall_free(void *ctx, void *p, size_t size, size_t align)
+{
+    const ars_alloc *base = ctx;
+    base->free(base->ctx, p, size, align);
+}
+
+static int starts_too(void *arg)
+{
+    held h = {0};
+    ars_atomic_u32 *ready = arg;
+    /* Both live, so the next to allocate is one of them, for its thread. */
+    if (ars_atomic_u32_add_acq_rel(ready, 1) == 1) {
+        ars_atomic_u32_store_release(&stall, 1);
+        ars_atomic_u32_add_acq_rel(ready, 1);
+    }
+    while (seen(ready) < 3) CHECK_EQ(ars_yield(), 0);
+    check_refused(ars_block(count_run, &h, NULL, ARS_FOREVER), ARS_EAGAIN, &h, 0);
+    return 0;
+}
+
+static int start_together(void *arg)
+{
+    (void)arg;
+    ars_atomic_u32 ready = {0};
+    ars_group group;
+    CHECK_EQ(ars_group_init(&group, NULL, ARS_COLLECT), 0);
+    fault_at("thread_start", 1, ARS_EAGAIN, -1);
+    for (unsigned home = 1; home <= 2; home++)
+        CHECK_EQ(ars_group_go(&group, starts_too, &ready, &(ars_task_opt){.home = home}), 0);
+    CHECK_EQ(ars_group_wait(&group, ARS_FOREVER), 0);
+    ars_atomic_u32_store_release(&stall, 0);
+    fault_reset();
+    return 0;
+}
+
+static void case_start_together(void)
+{
+    static world w;
+    world_begin(&w);
+    ars_alloc stalling = {stall_alloc, stall_resize, stall_free, &w.tracker.alloc};
+    w.config.alloc = &stalling;
+    w.config.workers = 2;
+    CHECK_EQ(ars_run(start_together, NULL, &w.config), 0);
+    test_gate_end(&w.gate, 4);
+    CHECK_STR(w.reports, "");
+}
+
 /* No thread is idle for long: each call needs a new one. */
 static int idle_threads_end(void *arg)
 {
@@ -744,6 +811,7 @@ static const test_case cases[] = {
     {"many quick calls", case_many},
     {"work, deadline and cancel meet", case_fates_meet},
     {"no threads", case_no_threads},
+    {"no threads for two at the same time", case_start_together},
     {"idle threads end", case_idle_threads_end},
     {"out of memory", case_out_of_memory},
     {"a failing system", case_failing_system},
