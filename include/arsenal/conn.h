@@ -16,8 +16,19 @@ ARS_BEGIN_DECLS
  *         if (ars_conn_write(conn, buf, (size_t)n, NULL, ARS_FOREVER) < 0) break;
  *     ars_conn_close(conn);
  *
- * A connection belongs to the worker it was made on; tasks of that worker use
- * it, one reading and any number writing.
+ * The tasks of one worker at a time use a connection, one reading and any
+ * number writing.  It goes along when a task of another worker uses it, as long
+ * as nobody waits on it; an accepted connection belongs to no worker until it
+ * is used, so that
+ *
+ *     ars_group_go(&group, serve, conn, NULL);
+ *
+ * costs nothing more when another worker takes the task.  A later move waits
+ * for a turn of the worker that it leaves.  Handing over is the program's part:
+ * what orders the tasks (a start, a channel) orders their use of the connection.
+ * While a task of another worker waits on it, or is in a call on it, it cannot
+ * be had: ARS_EBUSY, and in debug builds a report.  With deadline 0 the move is
+ * asked for and the call gives ARS_ETIMEDOUT until it has happened.
  */
 typedef struct ars_conn ars_conn;
 
@@ -52,7 +63,7 @@ ARS_API ARS_MUST_USE int ars_conn_dial(ars_conn **conn, const ars_addr *addr,
  *   ARS_ETIMEDOUT   the deadline passed; nothing is lost
  *   ARS_ECANCELED   the task is cancelled; nothing is lost
  *   ARS_ECONNRESET  the peer reset the connection
- *   ARS_EBUSY       another task is reading
+ *   ARS_EBUSY       another task is reading, or one of another worker waits on it
  *   ARS_EBADF       the connection was closed meanwhile
  *   ARS_EINVAL      called on a plain thread
  *   ARS_ENOMEM or another error of the operating system
@@ -86,7 +97,7 @@ ARS_API ARS_MUST_USE int ars_conn_read_loan(ars_conn *conn, ars_loan *loan, ars_
  * ars_conn_read_return() gives a loan back and zeroes '*loan'; a zeroed loan
  * is nothing to give back.
  *
- * Suspends: no.  Allocates: no.  Callable from: task, of the worker that read.
+ * Suspends: no.  Allocates: no.  Callable from: task, of any worker.
  */
 ARS_API void ars_conn_read_return(ars_loan *loan);
 
@@ -99,6 +110,7 @@ ARS_API void ars_conn_read_return(ars_loan *loan);
  * usable where the cause lets it be:
  *   ARS_ETIMEDOUT, ARS_ECANCELED   as for ars_conn_read()
  *   ARS_EPIPE, ARS_ECONNRESET      the peer is gone, or the side is shut down
+ *   ARS_EBUSY                      a task of another worker waits on it
  *   ARS_EBADF                      the connection was closed meanwhile
  *   ARS_EINVAL                     called on a plain thread
  *   ARS_ENOMEM or another error of the operating system
@@ -129,7 +141,8 @@ ARS_API int ars_conn_shutdown(ars_conn *conn, int side);
  * ars_conn_close() closes the connection; NULL does nothing.  Tasks that wait
  * on it get ARS_EBADF.  What was written before still goes out.  The
  * connection must not be used afterwards; its memory goes when the kernel is
- * done with it.
+ * done with it.  A task of any worker may close it; if it is another worker's,
+ * that one does so in its next turn.
  *
  * Suspends: no.  Allocates: no.  Callable from: task.
  */

@@ -12,8 +12,9 @@ ARS_BEGIN_DECLS
  *     while (ars_listener_accept(listener, &conn, ARS_FOREVER) == 0)
  *         ars_group_go(&group, serve, conn, NULL);
  *
- * It belongs to the worker it was opened on; tasks of that worker use it, any
- * number at a time.
+ * The tasks of one worker at a time use it, any number of them; it goes along
+ * when one of another worker does while nobody waits, as a connection does.  To
+ * accept on several workers at once, open a listener with 'reuseport' on each.
  */
 typedef struct ars_listener ars_listener;
 
@@ -48,6 +49,7 @@ ARS_API int ars_listener_open(ars_listener **listener, const ars_addr *addr,
  *   ARS_EMFILE, ARS_ENFILE, ARS_ENOMEM, ARS_ENOBUFS
  *                  no room for it: the connection waits in the kernel and can
  *                  be accepted later
+ *   ARS_EBUSY      a task of another worker waits on it
  *   ARS_EBADF      the listener was closed meanwhile
  *   ARS_EINVAL     called on a plain thread
  * Connections that were gone before they could be accepted are passed over.
@@ -68,7 +70,9 @@ ARS_API int ars_listener_addr(const ars_listener *listener, ars_addr *addr);
 /*
  * ars_listener_close() stops listening; NULL does nothing.  Tasks that wait in
  * accept get ARS_EBADF; connections that nobody accepted are closed; a unix
- * socket's path is removed.  The listener must not be used afterwards.
+ * socket's path is removed.  The listener must not be used afterwards.  If it
+ * is another worker's, that one closes it in its next turn, and until then the
+ * address stays taken.
  *
  * Suspends: no.  Allocates: no.  Callable from: task.
  */

@@ -90,7 +90,9 @@ static ars__loop *home_of(const ars__source *source)
 void ars__source_init(ars__source *source, ars__hub *hub, int fd, int kind,
                       void (*freed)(ars__source *))
 {
+    ars__san_ignore_begin(); /* the slab is shared, and its lock not seen */
     *source = (ars__source){.hub = hub, .fd = fd, .kind = (uint8_t)kind, .freed = freed};
+    ars__san_ignore_end();
     source->read.source = source->write.source = source;
     ars_spin_lock(&hub->lock);
     ars__list_append(&hub->loose, &source->node);
@@ -157,6 +159,7 @@ char *ars__source_carry(ars__source *source, uint32_t more)
     ars__carried *c = alloc->alloc(alloc->ctx, sizeof *c + rest + more, 8);
     if (!c) return NULL;
     *c = (ars__carried){.len = rest + more};
+    ars__san_acquire(source);
     if (rest) memcpy(c->data, old->data + old->at, rest);
     carried_free(source, old);
     source->carried = c;
@@ -167,6 +170,7 @@ size_t ars__source_carried(ars__source *source, char *buf, size_t n)
 {
     ars__carried *c = source->carried;
     if (n > c->len - c->at) n = c->len - c->at;
+    ars__san_acquire(source);
     memcpy(buf, c->data + c->at, n);
     c->at += (uint32_t)n;
     if (c->at == c->len) ars__source_drop_carried(source);

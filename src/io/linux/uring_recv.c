@@ -90,6 +90,7 @@ int ars__uring_carry(ars__uring *u, ars__source *source)
         to += n;
         ars__bufs_give(&u->bufs, id);
     }
+    ars__san_release(source);
     return 1;
 }
 
