@@ -440,6 +440,8 @@ static ARS__NOINLINE ars__task *pick_slow(ars__worker *w)
         look_around(w);
         if (ARS__UNLIKELY(ars_atomic_u32_load_relaxed(&w->rt->stop) & ARS__STOP_NOW))
             return &w->base;
+        /* Those that found no stack too: a worker may never be idle. */
+        if (ARS__UNLIKELY(w->starved != NULL) && (task = try_starved(w)) != NULL) goto found;
         /* The newest run first; the oldest get one turn in each round. */
         if (w->head != w->tail && (task = settle(w, ars__sched_oldest(w))) != NULL) goto found;
     }
