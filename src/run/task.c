@@ -61,7 +61,9 @@ static ARS__NOINLINE int make_room(ars__worker *worker)
 {
     if (worker->starved) return ARS_ENOMEM;
     if (worker->rt->n > 1) return 0;
-    int rc = ars__stack_pool_reserve(worker->stacks, worker->born - worker->died + 1);
+    /* Threads start tasks too: without them more may have died here than were born. */
+    uint64_t born = worker->born + ars_atomic_u64_load_relaxed(&worker->rt->born_outside);
+    int rc = ars__stack_pool_reserve(worker->stacks, born - worker->died + 1);
     if (rc == 0) worker->room = ars__stack_pool_stats(worker->stacks).reserved;
     return rc;
 }
