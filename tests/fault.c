@@ -83,8 +83,8 @@ static const fault_error e_uring_register[] = {FOREVER(ARS_EINVAL), FOREVER(ARS_
     X(PLAIN, int, futex_wake, e_none, (uint32_t * word, unsigned n), (word, n))                    \
     X(PLAIN, int, thread_start, e_thread, (uintptr_t * out, void *(*fn)(void *), void *arg),       \
       (out, fn, arg))                                                                              \
-    X(PLAIN, int, thread_join, e_none, (uintptr_t handle), (handle))                               \
-    X(PLAIN, int, thread_let_go, e_none, (uintptr_t handle), (handle))                             \
+    X(AFTER, int, thread_join, e_none, (uintptr_t handle), (handle))                               \
+    X(AFTER, int, thread_let_go, e_none, (uintptr_t handle), (handle))                             \
     X(PLAIN, int, thread_yield, e_none, (void), ())                                                \
     X(PLAIN, int, thread_id, e_none, (void), ())                                                   \
     X(PLAIN, int, sigpipe_block, e_none, (void), ())                                               \

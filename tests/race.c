@@ -427,7 +427,7 @@ typedef struct racer {
 static void run_racer(void *arg)
 {
     const racer *r = arg;
-    ars_config config = {.race_strict = r->strict};
+    ars_config config = {.race_strict = r->strict, .workers = 1};
     shared = 0;
     CHECK_EQ(ars_run(r->fn, NULL, &config), 0);
     CHECK_EQ(shared, r->value);

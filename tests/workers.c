@@ -92,11 +92,11 @@ static void started_tasks_stay(void)
 
 static int on_worker(void *where)
 {
-    pthread_t *threads = where;
-    unsigned id = 0;
+    ars_atomic_u64 *threads = where;
+    uint64_t me = (uint64_t)pthread_self(), there;
     /* All pinned to one worker meet on one thread. */
-    while (threads[id] && !pthread_equal(threads[id], pthread_self())) id++;
-    threads[id] = pthread_self();
+    while ((there = ars_atomic_u64_load_relaxed(threads)) != 0 && there != me) threads++;
+    ars_atomic_u64_store_relaxed(threads, me);
     CHECK_EQ(ars_yield(), 0);
     ars_atomic_i64_add_relaxed(&sum, 1);
     return 0;
@@ -105,7 +105,7 @@ static int on_worker(void *where)
 static int pinned(void *arg)
 {
     (void)arg;
-    static pthread_t threads[4][32];
+    static ars_atomic_u64 threads[4][32];
     ars_group group;
     memset(threads, 0, sizeof threads);
     CHECK_EQ(ars_group_init(&group, NULL, ARS_FAIL_FAST), 0);
@@ -114,11 +114,13 @@ static int pinned(void *arg)
         CHECK_EQ(ars_group_go(&group, on_worker, threads[i % 4], &opt), 0);
     }
     CHECK_EQ(ars_group_wait(&group, ARS_FOREVER), 0);
-    CHECK(pthread_equal(threads[0][0], pthread_self()));
+    uint64_t id[4];
     for (int i = 0; i < 4; i++) {
-        CHECK(threads[i][0] && !threads[i][1]);
-        for (int k = 0; k < i; k++) CHECK(!pthread_equal(threads[i][0], threads[k][0]));
+        id[i] = ars_atomic_u64_load_relaxed(&threads[i][0]);
+        CHECK(id[i] != 0 && ars_atomic_u64_load_relaxed(&threads[i][1]) == 0);
+        for (int k = 0; k < i; k++) CHECK(id[i] != id[k]);
     }
+    CHECK(id[0] == (uint64_t)pthread_self());
     ars_task_opt bad = {.home = 5};
     CHECK_EQ(ars_group_go(NULL, on_worker, NULL, &bad), ARS_EINVAL);
     return 0;

@@ -199,7 +199,7 @@ static ARS__NOINLINE int call_with_extra(ars__task *task, ars_fn *fn, void *arg)
 /* The parts of a new task become those of a started one. */
 static inline void become_started(ars__task *task, char *stack_top)
 {
-    memset(&task->timer, 0, sizeof task->timer);
+    task->timer.prev = task->timer.next = NULL;
     task->wait = NULL;
     task->scope_limit = task->group->limit;
     task->outermost = task->innermost = NULL;
