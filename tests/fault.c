@@ -162,10 +162,23 @@ typedef struct site {
 static site sites[SITE_COUNT] = {SITES(ENTRY)};
 #undef ENTRY
 
+/* What fault_before() was given: 'before_site' is stored last, and taken by whoever acts on it. */
+static ars_atomic_ptr before_site;
+static void (*before_fn)(void *arg);
+static void *before_arg;
+
+static void run_before(site *s)
+{
+    void *expected = s;
+    if (ars_atomic_ptr_load_relaxed(&before_site) != s) return;
+    if (ars_atomic_ptr_cas_acq_rel(&before_site, &expected, NULL)) before_fn(before_arg);
+}
+
 /* Counts a call; the mode of the rule that applies to it, and its value. */
 static unsigned hit(site *s, int64_t *value)
 {
     uint64_t call = ars_atomic_u64_add_relaxed(&s->calls, 1) + 1;
+    run_before(s);
     unsigned mode = ars_atomic_u32_load_acquire(&s->mode);
     if (mode == MODE_NONE || call < ars_atomic_u64_load_relaxed(&s->first) ||
         call > ars_atomic_u64_load_relaxed(&s->last))
@@ -231,8 +244,17 @@ void fault_short(const char *name, unsigned nth, size_t bytes)
     set(s, MODE_SHORT, nth, (int64_t)bytes, 1);
 }
 
+void fault_before(const char *name, void (*fn)(void *arg), void *arg)
+{
+    ars_atomic_ptr_store_release(&before_site, NULL);
+    before_fn = fn;
+    before_arg = arg;
+    ars_atomic_ptr_store_release(&before_site, find(name));
+}
+
 void fault_reset(void)
 {
+    ars_atomic_ptr_store_release(&before_site, NULL);
     for (unsigned i = 0; i < SITE_COUNT; i++) {
         ars_atomic_u32_store_release(&sites[i].mode, MODE_NONE);
         ars_atomic_u64_store_relaxed(&sites[i].calls, 0);

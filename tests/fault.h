@@ -29,6 +29,12 @@ void fault_at(const char *site, unsigned nth, int64_t result, int times);
 /* The n-th call of read, write, recv or send from now on moves at most 'bytes' bytes. */
 void fault_short(const char *site, unsigned nth, size_t bytes);
 
+/*
+ * Before the next call of 'site', and once only, fn(arg) runs on the thread
+ * that makes it: what happens there happens at just that moment.
+ */
+void fault_before(const char *site, void (*fn)(void *arg), void *arg);
+
 /* Removes every rule and sets every count to 0. */
 void fault_reset(void);
 

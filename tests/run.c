@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* A runtime from its beginning to its end, and the way in from other threads. */
+#include <arsenal/wait.h>
+
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <unistd.h>
 
@@ -222,7 +225,7 @@ static void *asks(void *arg)
 {
     relay *r = arg;
     /* A task costs much under ThreadSanitizer, which does not see the worker's own accesses. */
-    long rounds = ARS__TSAN ? 20000 : test_times(500000, 300000);
+    long rounds = ARS__TSAN ? 20000 : test_times(200000, 40000);
     for (uint32_t i = 1; i <= rounds; i++) {
         CHECK_EQ(ars_post(r->rt, answers, r), 0);
         while (ars_atomic_u32_load_acquire(&r->turn) != i) ars_atomic_pause();
@@ -257,6 +260,74 @@ static int waits_for_the_thread(void *arg)
 static void wakes(void)
 {
     world_run_threads(waits_for_the_thread, 0, 1);
+}
+
+/* The same at the moments that matter: a message comes before the worker says that it sleeps, and after. */
+typedef struct moment {
+    ars_group *group;
+    ars_atomic_u32 come, over;
+} moment;
+
+static void *cancels_at_the_moment(void *arg)
+{
+    moment *m = arg;
+    while (!ars_atomic_u32_load_acquire(&m->come)) sched_yield();
+    ars_group_cancel(m->group, ARS_EIO);
+    ars_atomic_u32_store_release(&m->over, 1);
+    return NULL;
+}
+
+static void has_come(void *arg)
+{
+    moment *m = arg;
+    ars_atomic_u32_store_release(&m->come, 1);
+    while (!ars_atomic_u32_load_acquire(&m->over)) sched_yield();
+}
+
+static int falls_asleep(void *site)
+{
+    ars_group group;
+    moment m = {.group = &group};
+    pthread_t thread;
+    CHECK_EQ(ars_group_init(&group, NULL, ARS_COLLECT), 0);
+    CHECK_EQ(ars_group_go(&group, waits_for_ever, NULL, NULL), 0);
+    CHECK_EQ(pthread_create(&thread, NULL, cancels_at_the_moment, &m), 0);
+    fault_before(site, has_come, &m);
+    CHECK_EQ(ars_group_wait(&group, ARS_FOREVER), ARS_EIO);
+    pthread_join(thread, NULL);
+    return 0;
+}
+
+static int sleeps_in_poller(void *site)
+{
+    int rc = ars_wait_fd(2, ARS_FD_OUT, 0);
+    if (rc == ARS_EPERM || rc == ARS_ENOSYS) return rc;
+    return falls_asleep(site);
+}
+
+static void wakes_at_each_moment(void)
+{
+    static const struct {
+        unsigned backend;
+        ars_fn *fn;
+        const char *site;
+    } table[] = {
+        {ARS_BACKEND_AUTO, falls_asleep, "now"},
+        {ARS_BACKEND_AUTO, falls_asleep, "futex_wait"},
+        {ARS_BACKEND_URING, sleeps_in_poller, "now"},
+        {ARS_BACKEND_URING, sleeps_in_poller, "uring_enter"},
+        {ARS_BACKEND_EPOLL, sleeps_in_poller, "now"},
+        {ARS_BACKEND_EPOLL, sleeps_in_poller, "epoll_wait"},
+    };
+    for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
+        ars_config config = {.backend = table[i].backend};
+        test_context = table[i].site;
+        int rc = ars_run(table[i].fn, (void *)(uintptr_t)table[i].site, &config);
+        if (rc == 0) continue;
+        CHECK_EQ(table[i].backend, ARS_BACKEND_URING);
+        test_skipped("io_uring is refused here");
+    }
+    test_context = NULL;
 }
 
 static void *another_runtime(void *arg)
@@ -372,6 +443,7 @@ static const test_case cases[] = {
     {"busy", busy},
     {"within the grace", within_the_grace},
     {"posts", posts},
+    {"wakes at each moment", wakes_at_each_moment},
     {"wakes", wakes},
     {"several runtimes", several_runtimes},
     {"sigpipe", sigpipe},
