@@ -45,10 +45,11 @@ static void report_task(ars_runtime *rt, ars__task *task)
                 (long long)((ars__os_now() - task->since) / ARS_MILLISECOND));
 }
 
-/* A walk over a group and all below; nobody changes anything any more, or little enough for a report. */
+/* As a cancel walks: with the locks from the top down to where it is, because other workers may still run. */
 static void report_group(ars_runtime *rt, ars__group *top)
 {
     ars__group *at = top;
+    ars__spin_lock(&at->lock);
     for (;;) {
         for (ars__list *t = at->tasks.next; t != &at->tasks; t = t->next) {
             ars__task *task = ARS__MEMBER(t, ars__task, siblings);
@@ -56,12 +57,21 @@ static void report_group(ars_runtime *rt, ars__group *top)
         }
         if (!ars__list_empty(&at->children)) {
             at = ARS__MEMBER(at->children.next, ars__group, link);
+            ars__spin_lock(&at->lock);
             continue;
         }
-        while (at != top && at->link.next == &at->parent->children) at = at->parent;
-        if (at == top) return;
-        at = ARS__MEMBER(at->link.next, ars__group, link);
+        while (at != top && at->link.next == &at->parent->children) {
+            ars__group *parent = at->parent;
+            ars__spin_unlock(&at->lock);
+            at = parent;
+        }
+        if (at == top) break;
+        ars__group *next = ARS__MEMBER(at->link.next, ars__group, link);
+        ars__spin_unlock(&at->lock);
+        at = next;
+        ars__spin_lock(&at->lock);
     }
+    ars__spin_unlock(&top->lock);
 }
 
 static void report_left(ars_runtime *rt)
@@ -290,7 +300,7 @@ static int drain(ars_runtime *rt)
     if (root->linked) ars__group_unlink_task(root->group, root);
     while (ars_atomic_u32_load_acquire(&root->events) & ARS__MAIL) ars__sched_drain(root->worker);
     /* What tasks of no group did happens before what follows, here and in the caller. */
-    ars__san_acquire(rt->root_group);
+    ars__san_acquire(rt);
     return ars__block_stop(rt, limit);
 }
 

@@ -175,6 +175,7 @@ static void end(ars__task *task, int result, int *result_out)
     }
     /* What the task did happens before what follows the wait of its group. */
     ars__san_release(group);
+    ars__san_release(group->rt); /* and before the runtime goes */
     ars__group_child_ended(group, result);
     __atomic_store_n(&worker->died, worker->died + 1, __ATOMIC_RELEASE);
     if (ARS__UNLIKELY(ars_atomic_ptr_load_relaxed(&worker->rt->drainer) != NULL))
