@@ -401,7 +401,7 @@ static void loans(void)
 
 static struct {
     ars_addr addr;
-    ars_listener *listener[WORKERS];
+    ars_atomic_ptr listener[WORKERS];
     ars_atomic_u32 served;
 } shop;
 
@@ -411,10 +411,12 @@ static int keep_shop(void *arg)
 {
     unsigned i = (unsigned)(uintptr_t)arg;
     ars_listener_opt opt = {.reuseport = 1};
+    ars_listener *listener;
     ars_conn *conn;
     char c;
-    CHECK_EQ(ars_listener_open(&shop.listener[i], &shop.addr, &opt), 0);
-    while (ars_listener_accept(shop.listener[i], &conn, soon()) == 0) {
+    CHECK_EQ(ars_listener_open(&listener, &shop.addr, &opt), 0);
+    ars_atomic_ptr_store_release(&shop.listener[i], listener);
+    while (ars_listener_accept(listener, &conn, soon()) == 0) {
         CHECK_EQ(ars_conn_read(conn, &c, 1, soon()), 1);
         CHECK_EQ(ars_conn_write(conn, &c, 1, NULL, soon()), 0);
         ars_conn_close(conn);
@@ -430,14 +432,16 @@ static int listeners_task(void *arg)
     ars_group group;
     ars_listener *first;
     ars_listener_opt opt = {.reuseport = 1};
-    ars_atomic_u32_store_relaxed(&shop.served, 0);
+    memset(&shop, 0, sizeof shop);
     CHECK_EQ(ars_addr_parse(&shop.addr, "127.0.0.1:0"), 0);
     CHECK_EQ(ars_listener_open(&first, &shop.addr, &opt), 0);
     CHECK_EQ(ars_listener_addr(first, &shop.addr), 0);
     ars_listener_close(first);
     CHECK_EQ(ars_group_init(&group, NULL, ARS_FAIL_FAST), 0);
     for (uintptr_t i = 0; i < WORKERS; i++) go_on(&group, 1 + (unsigned)i, keep_shop, (void *)i);
-    CHECK_EQ(ars_sleep(ars_after(20 * ARS_MILLISECOND)), 0);
+    for (unsigned i = 0; i < WORKERS; i++)
+        while (!ars_atomic_ptr_load_acquire(&shop.listener[i]))
+            CHECK_EQ(ars_sleep(ars_after(ARS_MILLISECOND)), 0);
     for (int i = 0; i < CUSTOMERS; i++) {
         ars_conn *conn;
         char c = (char)i, got;
@@ -447,7 +451,8 @@ static int listeners_task(void *arg)
         CHECK_EQ(got, c);
         ars_conn_close(conn);
     }
-    for (unsigned i = 0; i < WORKERS; i++) ars_listener_close(shop.listener[i]);
+    for (unsigned i = 0; i < WORKERS; i++)
+        ars_listener_close(ars_atomic_ptr_load_relaxed(&shop.listener[i]));
     CHECK_EQ(ars_group_wait(&group, soon()), 0);
     CHECK_EQ(ars_atomic_u32_load_relaxed(&shop.served), CUSTOMERS);
     return 0;
