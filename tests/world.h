@@ -11,6 +11,7 @@
 #include <arsenal/clock.h>
 #include <arsenal/run.h>
 #include <arsenal/scope.h>
+#include <arsenal/spin.h>
 #include <stdlib.h>
 
 #include "base/assert.h"
@@ -25,9 +26,12 @@ typedef struct world {
 
 static inline void world_report(void *ctx, const char *line)
 {
+    static ars_spin lock;
     world *w = ctx;
+    ars_spin_lock(&lock); /* workers report at the same time */
     size_t used = strlen(w->reports);
     snprintf(w->reports + used, sizeof w->reports - used, "%s\n", line);
+    ars_spin_unlock(&lock);
 }
 
 /* One, so that what happens is determined; or as ARS_TEST_WORKERS says, for all that holds with any number. */

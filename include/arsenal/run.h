@@ -49,7 +49,8 @@ typedef struct ars_config {
     /*
      * Receives reports, one line of text each without a newline: tasks left
      * behind, misuse found in debug builds.  NULL: stderr in debug builds,
-     * else nowhere.  Called on a worker; must not wait.
+     * else nowhere.  Called on any worker, by several at a
+     * time; must not wait.
      */
     void (*report)(void *ctx, const char *line);
     void *report_ctx;
