@@ -332,30 +332,49 @@ void model_store(model_site *site, const char *function, void *p, size_t size, u
     write_store(site, site->used, object_at(p, size), value, 0);
 }
 
-static uint64_t modify(model_site *site, const char *function, void *p, size_t size, int add,
-                       uint64_t value)
+static uint64_t changed(const model_site *site, uint64_t before, uint64_t value)
+{
+    switch (site->op) {
+    case MODEL_ADD: return before + value;
+    case MODEL_OR: return before | value;
+    case MODEL_AND: return before & value;
+    default: return value;
+    }
+}
+
+static uint64_t modify(model_site *site, const char *function, void *p, size_t size, uint64_t value)
 {
     if (!running) {
         uint64_t before = memory_get(p, size);
-        if (add) value += before;
+        value = changed(site, before, value);
         memcpy(p, &value, size);
         return before;
     }
     step(site, function);
     object *o = object_at(p, size);
     uint64_t before = read_store(site, site->used, o, o->n - 1);
-    write_store(site, site->used, o, add ? value + before : value, 1);
+    write_store(site, site->used, o, changed(site, before, value), 1);
     return before;
 }
 
 uint64_t model_swap(model_site *site, const char *function, void *p, size_t size, uint64_t value)
 {
-    return modify(site, function, p, size, 0, value);
+    return modify(site, function, p, size, value);
 }
 
 uint64_t model_add(model_site *site, const char *function, void *p, size_t size, uint64_t value)
 {
-    return modify(site, function, p, size, 1, value);
+    return modify(site, function, p, size, value);
+}
+
+uint64_t model_or(model_site *site, const char *function, void *p, size_t size, uint64_t value)
+{
+    return modify(site, function, p, size, value);
+}
+
+uint64_t model_and(model_site *site, const char *function, void *p, size_t size, uint64_t value)
+{
+    return modify(site, function, p, size, value);
 }
 
 int model_cas(model_site *site, const char *function, void *p, size_t size, void *expected,
@@ -611,7 +630,7 @@ int model_explore(const model_program *p)
 /* ---- weakening ---- */
 
 static const char *const order_names[] = {"relaxed", "acquire", "release", "acq_rel", "seq_cst"};
-static const char *const op_names[] = {"load", "store", "swap", "add", "cas"};
+static const char *const op_names[] = {"load", "store", "swap", "add", "or", "and", "cas"};
 
 /* Whether 'order' is one for 'site', and weaker than its own. */
 static int weaker(const model_site *site, enum model_order order)

@@ -109,7 +109,7 @@ int model_futex_wake(uint32_t *word, unsigned n);
 /* ---- the stand-in ---- */
 
 enum model_order { MODEL_RELAXED, MODEL_ACQUIRE, MODEL_RELEASE, MODEL_ACQ_REL, MODEL_SEQ_CST };
-enum model_op { MODEL_LOAD, MODEL_STORE, MODEL_SWAP, MODEL_ADD, MODEL_CAS };
+enum model_op { MODEL_LOAD, MODEL_STORE, MODEL_SWAP, MODEL_ADD, MODEL_OR, MODEL_AND, MODEL_CAS };
 
 typedef struct model_site {
     int line;
@@ -123,6 +123,8 @@ uint64_t model_load(model_site *site, const char *function, const void *p, size_
 void model_store(model_site *site, const char *function, void *p, size_t size, uint64_t value);
 uint64_t model_swap(model_site *site, const char *function, void *p, size_t size, uint64_t value);
 uint64_t model_add(model_site *site, const char *function, void *p, size_t size, uint64_t value);
+uint64_t model_or(model_site *site, const char *function, void *p, size_t size, uint64_t value);
+uint64_t model_and(model_site *site, const char *function, void *p, size_t size, uint64_t value);
 int model_cas(model_site *site, const char *function, void *p, size_t size, void *expected,
               uint64_t value);
 void model_pause(void);
@@ -162,8 +164,18 @@ static inline void *model_ptr(uint64_t value)
     model_u32(model_add(MODEL_SITE(ADD, ACQUIRE), MODEL_AT(a), (v)))
 #define ars_atomic_u32_add_release(a, v)                                                           \
     model_u32(model_add(MODEL_SITE(ADD, RELEASE), MODEL_AT(a), (v)))
+#define ars_atomic_u32_add_acq_rel(a, v)                                                           \
+    model_u32(model_add(MODEL_SITE(ADD, ACQ_REL), MODEL_AT(a), (v)))
+#define ars_atomic_u32_add_seq_cst(a, v)                                                           \
+    model_u32(model_add(MODEL_SITE(ADD, SEQ_CST), MODEL_AT(a), (v)))
+#define ars_atomic_u32_or_acq_rel(a, v)                                                            \
+    model_u32(model_or(MODEL_SITE(OR, ACQ_REL), MODEL_AT(a), (v)))
+#define ars_atomic_u32_and_acq_rel(a, v)                                                           \
+    model_u32(model_and(MODEL_SITE(AND, ACQ_REL), MODEL_AT(a), (v)))
 #define ars_atomic_u32_cas_relaxed(a, e, v)                                                        \
     model_cas(MODEL_SITE(CAS, RELAXED), MODEL_AT(a), (e), (v))
+#define ars_atomic_u32_cas_acq_rel(a, e, v)                                                        \
+    model_cas(MODEL_SITE(CAS, ACQ_REL), MODEL_AT(a), (e), (v))
 
 #define ars_atomic_u64_load_relaxed(a)     model_load(MODEL_SITE(LOAD, RELAXED), MODEL_AT(a))
 #define ars_atomic_u64_load_acquire(a)     model_load(MODEL_SITE(LOAD, ACQUIRE), MODEL_AT(a))
@@ -175,6 +187,9 @@ static inline void *model_ptr(uint64_t value)
     model_cas(MODEL_SITE(CAS, RELAXED), MODEL_AT(a), (e), (v))
 #define ars_atomic_u64_cas_seq_cst(a, e, v)                                                        \
     model_cas(MODEL_SITE(CAS, SEQ_CST), MODEL_AT(a), (e), (v))
+
+#define ars_atomic_i64_add_acq_rel(a, v)                                                           \
+    ((int64_t)model_add(MODEL_SITE(ADD, ACQ_REL), MODEL_AT(a), (uint64_t)(v)))
 
 #define ars_atomic_ptr_load_relaxed(a) model_ptr(model_load(MODEL_SITE(LOAD, RELAXED), MODEL_AT(a)))
 #define ars_atomic_ptr_load_acquire(a) model_ptr(model_load(MODEL_SITE(LOAD, ACQUIRE), MODEL_AT(a)))
