@@ -606,8 +606,6 @@ static void uring(void)
 }
 
 static const test_case cases[] = {
-    {"each_call_can_be_made_to_fail", each_call_can_be_made_to_fail},
-    {"no_call_touches_errno", no_call_touches_errno},
     {"memory", memory},
     {"reservation_is_cheap", reservation_is_cheap},
     {"probe", probe},
@@ -621,5 +619,8 @@ static const test_case cases[] = {
     {"interfaces", interfaces},
     {"epoll", epoll},
     {"uring", uring},
+    /* Last: threads that they let go end some time later, and so do their mappings. */
+    {"each_call_can_be_made_to_fail", each_call_can_be_made_to_fail},
+    {"no_call_touches_errno", no_call_touches_errno},
 };
 TEST_MAIN(cases)
