@@ -117,6 +117,7 @@ typedef struct model_site {
     enum model_order order; /* as it is written */
     enum model_order used;
     const char *function; /* NULL: not met yet */
+    unsigned number;
 } model_site;
 
 uint64_t model_load(model_site *site, const char *function, const void *p, size_t size);
@@ -132,7 +133,7 @@ void model_copy(void *to, const void *from, size_t size);
 
 #define MODEL_SITE(op, order)                                                                      \
     __extension__({                                                                                \
-        static model_site site_ = {__LINE__, MODEL_##op, MODEL_##order, MODEL_##order, NULL};      \
+        static model_site site_ = {__LINE__, MODEL_##op, MODEL_##order, MODEL_##order, NULL, 0};   \
         &site_;                                                                                    \
     }),                                                                                            \
         __func__
