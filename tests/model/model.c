@@ -38,7 +38,6 @@ typedef struct object {
     size_t size;
     unsigned n;      /* stores, oldest first; the first is what setup left */
     unsigned sc_min; /* the last one that was sequentially consistent */
-    uint64_t hash;
     store stores[STORES];
 } object;
 
@@ -232,7 +231,6 @@ static object *object_at(const void *p, size_t size)
     if (o->n == 0) {
         memset(&o->stores[0], 0, sizeof o->stores[0]);
         o->stores[0].value = memory_get(p, size);
-        o->hash = o->stores[0].value;
         o->n = 1;
         o->sc_min = 0;
     }
@@ -251,7 +249,9 @@ static void note(const model_site *site, const object *o, unsigned i)
     if (event_count < STEPS)
         events[event_count++] =
             (event){(unsigned)(t - threads), site, number(o), i, o->stores[i].value};
-    t->history = mix(t->history, (uint64_t)(uint32_t)site->line << 32 | number(o) << 8 | i);
+    /* What it does next depends on the value; what it may read next is its view. */
+    t->history =
+        mix(mix(t->history, (uint64_t)(uint32_t)site->line << 32 | number(o)), o->stores[i].value);
     t->last_object = number(o);
     t->last_store = i;
 }
@@ -286,8 +286,6 @@ static void write_store(const model_site *site, enum model_order order, object *
     /* What a read-modify-write replaces goes on releasing through it. */
     if (modify) view_join(&s->known, &o->stores[i - 1].known);
     if (order == MODEL_SEQ_CST) o->sc_min = i;
-    o->hash =
-        mix_bytes(mix(mix(o->hash, value), order == MODEL_SEQ_CST), &s->known, sizeof s->known);
     o->n = i + 1;
     memcpy(o->p, &value, o->size);
     note(site, o, i);
@@ -536,19 +534,77 @@ static void *body(ars_coro *self, void *in)
     return NULL;
 }
 
+/*
+ * What every living thread knows of is history: numbers count from there, and
+ * older stores are left out.  So executions that differ in their past only
+ * come to the same state.
+ */
+static view base;
+
+static void find_base(void)
+{
+    memset(&base, UINT8_MAX, sizeof base);
+    for (const thread *t = threads; t < threads + MODEL_THREADS; t++) {
+        if (t->status == DONE) continue;
+        for (unsigned i = 0; i < object_count; i++)
+            if (base.seen[i] > t->view.seen[i]) base.seen[i] = t->view.seen[i];
+        for (unsigned i = 0; i < MODEL_THREADS; i++)
+            if (base.clock[i] > t->view.clock[i]) base.clock[i] = t->view.clock[i];
+    }
+}
+
+static uint8_t since(uint8_t number, uint8_t from)
+{
+    return number > from ? (uint8_t)(number - from) : 0;
+}
+
+static uint64_t mix_view(uint64_t h, const view *v)
+{
+    uint8_t relative[OBJECTS + MODEL_THREADS];
+    unsigned n = 0;
+    for (unsigned i = 0; i < object_count; i++) relative[n++] = since(v->seen[i], base.seen[i]);
+    for (unsigned i = 0; i < MODEL_THREADS; i++) relative[n++] = since(v->clock[i], base.clock[i]);
+    return mix_bytes(h, relative, n);
+}
+
+static uint64_t mix_thread(uint64_t h, const thread *t)
+{
+    h = mix(mix(h, t->history), t->status);
+    if (t->status == DONE) return h;
+    unsigned last = t->last_store;
+    if (last != UINT8_MAX) last = since((uint8_t)last, base.seen[t->last_object]) + 1u;
+    h = mix(h, (uint64_t)t->last_object << 8 | last);
+    h = mix_bytes(h, t->again, object_count);
+    return mix_view(h, &t->view);
+}
+
+static uint64_t mix_object(uint64_t h, const object *o)
+{
+    unsigned k = number(o), first = base.seen[k];
+    if (first >= o->n) return mix(h, o->n > 0); /* nobody lives */
+    h = mix(mix(h, o->n - first), since((uint8_t)o->sc_min, base.seen[k]));
+    for (unsigned i = first; i < o->n; i++)
+        h = mix_view(mix(h, o->stores[i].value), &o->stores[i].known);
+    return h;
+}
+
 static uint64_t state(void)
 {
     uint64_t h = 1;
-    for (thread *t = threads; t < threads + MODEL_THREADS; t++) {
-        h = mix(mix(h, t->history), t->status);
-        h = mix_bytes(h, &t->view, sizeof t->view);
-    }
-    for (unsigned i = 0; i < object_count; i++)
-        if (objects[i].n > 0) h = mix(mix(h, objects[i].hash), objects[i].n);
+    find_base();
+    for (const thread *t = threads; t < threads + MODEL_THREADS; t++) h = mix_thread(h, t);
+    for (unsigned i = 0; i < object_count; i++) h = mix_object(h, &objects[i]);
     /* Plain data is numbered in the order of its first access: so by address. */
     uint64_t sum = 0;
-    for (unsigned i = 0; i < plain_count; i++)
-        sum += mix_bytes((uintptr_t)plains[i].p, &plains[i].writer, 2 + sizeof plains[i].read);
+    for (unsigned i = 0; i < plain_count; i++) {
+        const plain *d = &plains[i];
+        uint8_t marks[2 + MODEL_THREADS] = {0, since(d->written, base.clock[d->writer])};
+        if (marks[1]) marks[0] = d->writer;
+        unsigned any = marks[1];
+        for (unsigned k = 0; k < MODEL_THREADS; k++)
+            any |= marks[2 + k] = since(d->read[k], base.clock[k]);
+        if (any) sum += mix_bytes((uintptr_t)d->p, marks, sizeof marks);
+    }
     h = mix(h, sum);
     for (unsigned i = 0; i < range_count; i++) h = mix_bytes(h, ranges[i].p, ranges[i].size);
     return h;
