@@ -456,6 +456,61 @@ static void case_left_locked(void)
     reports(left_locked, "task 'forgetful' is gone and still holds the lock 0x");
 }
 
+/* Holds one for ever: parked, or (on the second worker) without ever having parked. */
+static int parks_holding(void *arg)
+{
+    ars_scope shield;
+    lock(arg);
+    CHECK_EQ(ars_shield_enter(&shield, ARS_FOREVER), 0);
+    return ars_sleep(ARS_FOREVER);
+}
+
+static ars_atomic_u32 spins;
+
+static int runs_holding(void *arg)
+{
+    lock(arg);
+    ars_atomic_u32_store_release(&spins, 1);
+    while (ars_atomic_u32_load_acquire(&spins)) ars_atomic_pause();
+    return 0;
+}
+
+static int leaves_them(void *arg)
+{
+    (void)arg;
+    static ars_mutex parked, running, root;
+    ars_task_opt mule = {.name = "mule", .home = 1}, hare = {.name = "hare", .home = 2};
+    CHECK_EQ(ars_group_go(NULL, parks_holding, &parked, &mule), 0);
+    CHECK_EQ(ars_group_go(NULL, runs_holding, &running, &hare), 0);
+    CHECK_EQ(ars_yield(), 0);
+    while (!ars_atomic_u32_load_acquire(&spins)) ars_yield();
+    lock(&root);
+    return 0;
+}
+
+static void abandoned_child(void *arg)
+{
+    (void)arg;
+    static world w;
+    world_begin(&w);
+    w.config.workers = 2;
+    w.config.grace = ARS_MILLISECOND;
+    CHECK_EQ(ars_run(leaves_them, NULL, &w.config), ARS_EBUSY);
+    CHECK(strstr(w.reports, "task 'unnamed' is gone and still holds the lock 0x"));
+    CHECK(strstr(w.reports, "task 'mule' is gone and still holds the lock 0x"));
+    CHECK(strstr(w.reports, "task 'hare' is gone and still holds the lock 0x"));
+}
+
+static void case_abandoned_locked(void)
+{
+    if (!ARS__ASSERTS) {
+        test_skipped("not a debug build");
+        return;
+    }
+    test_end end = test_child(abandoned_child, NULL);
+    if (end.signal || end.status) FAIL("%s", end.err);
+}
+
 /* ---- no allocation ---- */
 
 static int allocates_nothing(void *arg)
@@ -497,6 +552,7 @@ static const test_case cases[] = {
     {"misuse", case_misuse},
     {"out of rank", case_out_of_rank},
     {"left locked", case_left_locked},
+    {"abandoned locked", case_abandoned_locked},
     {"allocates nothing", case_allocates_nothing},
 };
 TEST_MAIN(cases)

@@ -98,30 +98,42 @@ int ars__held_by_other(const void *lock)
     return other;
 }
 
-/* One entry of the task, taken out; its lock is NULL when there is none. */
-static held take(uintptr_t owner)
+/* Whether an entry is the task's; or, with 'task' NULL, of a task of the runtime. */
+static int belongs(const held *entry, const ars__task *task, const ars_runtime *rt)
 {
-    held found = {0};
-    ars__spin_lock(&guard);
-    for (unsigned i = 0; i < used && !found.lock; i++) {
-        if (table[i].owner != owner) continue;
-        found = table[i];
-        table[i] = table[--used];
+    if (task) return entry->owner == (uintptr_t)task;
+    /* No task goes while it has an entry. */
+    return !(entry->owner & 1) && ars__task_home((const ars__task *)entry->owner)->rt == rt;
+}
+
+/* Takes such entries out and reports them. */
+static void report_left(ars_runtime *rt, const ars__task *task)
+{
+    for (;;) {
+        held left = {0};
+        const char *name = NULL;
+        ars__spin_lock(&guard);
+        for (unsigned i = 0; i < used && !left.lock; i++) {
+            if (!belongs(&table[i], task, rt)) continue;
+            left = table[i];
+            name = ars__task_name((const ars__task *)left.owner);
+            table[i] = table[--used];
+        }
+        ars__spin_unlock(&guard);
+        if (!left.lock) return;
+        ars__report(rt, "task '%s' is gone and still holds the lock %p, locked at %p",
+                    name ? name : "unnamed", left.lock, left.place);
     }
-    ars__spin_unlock(&guard);
-    return found;
 }
 
 void ars__locks_task_ended(ars__task *task)
 {
-    for (;;) {
-        held left = take((uintptr_t)task);
-        if (!left.lock) return;
-        const char *name = ars__task_name(task);
-        ars__worker_report(ars__task_worker(task),
-                           "task '%s' is gone and still holds the lock %p, locked at %p",
-                           name ? name : "unnamed", left.lock, left.place);
-    }
+    report_left(ars__task_worker(task)->rt, task);
+}
+
+void ars__locks_abandoned(ars_runtime *rt)
+{
+    report_left(rt, NULL);
 }
 
 #endif

@@ -24,8 +24,10 @@ void ars__held_add(const void *lock, uint32_t rank, const void *place);
 int ars__held_remove(const void *lock);
 /* Whether the lock is known to be held by somebody else. */
 int ars__held_by_other(const void *lock);
-/* The task has ended, or is abandoned: reports the locks it holds and forgets them. */
+/* The task has ended: reports the locks it holds and forgets them. */
 void ars__locks_task_ended(ars__task *task);
+/* The tasks of the runtime are abandoned, parked or not: the same for all of them. */
+void ars__locks_abandoned(ars_runtime *rt);
 
 #else
 
@@ -55,6 +57,11 @@ static inline int ars__held_by_other(const void *lock)
 static inline void ars__locks_task_ended(ars__task *task)
 {
     (void)task;
+}
+
+static inline void ars__locks_abandoned(ars_runtime *rt)
+{
+    (void)rt;
 }
 
 #endif

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "os/os.h"
+#include "run/held.h"
 #include "run/sched.h"
 
 enum { STACKS_FIRST = 256, LINE = 256 };
@@ -285,6 +286,7 @@ static int drain(ars_runtime *rt)
     ars__task *root = &rt->workers[0]->base;
     if (root->outermost) ars__scope_prune(root, NULL);
     if (root->groups) ars__task_finish_groups(root);
+    ars__locks_task_ended(root);
     root->shields = 1;
     root->scope_limit = ARS_FOREVER;
     ars__group_cancel_now(rt->root_group, ARS_ECANCELED, ARS_ECANCELED);
@@ -307,6 +309,7 @@ static int drain(ars_runtime *rt)
 static void abandon(ars_runtime *rt)
 {
     report_left(rt);
+    ars__locks_abandoned(rt);
     ars__block_abandon(rt);
     void *first = ars_atomic_ptr_load_relaxed(&abandoned);
     do rt->abandoned = first;
