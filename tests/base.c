@@ -141,16 +141,11 @@ static void bits(void)
 {
     CHECK_EQ(ars__ctz64(0), 64);
     CHECK_EQ(ars__clz64(0), 64);
-    CHECK_EQ(ars__popcount64(UINT64_MAX), 64);
     for (unsigned i = 0; i < 64; i++) {
         uint64_t bit = UINT64_C(1) << i;
         CHECK_EQ(ars__ctz64(bit), i);
         CHECK_EQ(ars__ctz64(~(bit - 1)), i);
         CHECK_EQ(ars__clz64(bit), 63 - i);
-        CHECK_EQ(ars__popcount64(bit - 1), i);
-        CHECK_EQ(ars__log2(bit), i);
-        CHECK_EQ(ars__log2(bit | (bit - 1)), i);
-        CHECK(ars__rotr64(1, i) == (i ? UINT64_C(1) << (64 - i) : 1));
         CHECK(ars__is_pow2(bit));
         CHECK(ars__pow2_ceil(bit) == bit);
         if (i > 1) CHECK(!ars__is_pow2(bit - 1) && ars__pow2_ceil(bit - 1) == bit);

@@ -28,7 +28,6 @@ static const fault_error e_guard[] = {FOREVER(ARS_EINVAL), FOREVER(ARS_ENOSYS), 
                                       NONE};
 static const fault_error e_probe[] = {FOREVER(0), FOREVER(ARS_EMFILE), NONE};
 static const fault_error e_sleep[] = {PASSING(ARS_EINTR), PASSING(0), NONE};
-static const fault_error e_random[] = {FOREVER(ARS_ENOSYS), PASSING(ARS_EINTR), NONE};
 static const fault_error e_close[] = {FOREVER(ARS_EINTR), FOREVER(ARS_EIO), NONE};
 static const fault_error e_read[] = {PASSING(ARS_EINTR), FOREVER(ARS_EIO), NONE};
 static const fault_error e_write[] = {PASSING(ARS_EINTR), FOREVER(ARS_ENOSPC), NONE};
@@ -86,11 +85,9 @@ static const fault_error e_uring_register[] = {FOREVER(ARS_EINVAL), FOREVER(ARS_
     X(AFTER, int, thread_join, e_none, (uintptr_t handle), (handle))                               \
     X(AFTER, int, thread_let_go, e_none, (uintptr_t handle), (handle))                             \
     X(PLAIN, int, thread_yield, e_none, (void), ())                                                \
-    X(PLAIN, int, thread_id, e_none, (void), ())                                                   \
     X(PLAIN, int, sigpipe_block, e_none, (void), ())                                               \
     X(PLAIN, int, sigpipe_restore, e_none, (int was_unblocked), (was_unblocked))                   \
     X(PLAIN, int, cpu_count, e_none, (void), ())                                                   \
-    X(PLAIN, int, random, e_random, (void *p, size_t n), (p, n))                                   \
     X(AFTER, int, close, e_close, (int fd), (fd))                                                  \
     X(MOVES, int64_t, read, e_read, (int fd, void *buf, size_t n), (fd, buf, n))                   \
     X(MOVES, int64_t, write, e_write, (int fd, const void *buf, size_t n), (fd, buf, n))           \

@@ -62,11 +62,9 @@ static uintptr_t a_thread(void)
     X(thread_join, (a_thread()))                                                                   \
     X(thread_let_go, (a_thread()))                                                                 \
     X(thread_yield, ())                                                                            \
-    X(thread_id, ())                                                                               \
     X(sigpipe_block, ())                                                                           \
     X(sigpipe_restore, (1))                                                                        \
     X(cpu_count, ())                                                                               \
-    X(random, (buffer, 300))                                                                       \
     X(close, (-1))                                                                                 \
     X(read, (-1, buffer, 1))                                                                       \
     X(write, (-1, buffer, 1))                                                                      \
@@ -356,17 +354,6 @@ static void sigpipe(void)
     CHECK(kill(getpid(), SIGPIPE) == 0);
     CHECK_EQ(ars__os_sigpipe_restore(1), 0);
     CHECK(!sigpipe_blocked());
-    CHECK_EQ(ars__os_thread_id(), getpid());
-}
-
-static void randomness(void)
-{
-    unsigned char a[256], b[256];
-    CHECK_EQ(ars__os_random(a, sizeof a), 0);
-    CHECK_EQ(ars__os_random(b, sizeof b), 0);
-    CHECK(memcmp(a, b, sizeof a) != 0);
-    CHECK_EQ(ars__os_random(a, 0), 0);
-    CHECK_EQ(ars__os_random(a, 257), ARS_EINVAL);
 }
 
 /* ---- descriptors ---- */
@@ -612,7 +599,6 @@ static const test_case cases[] = {
     {"light_guards", light_guards},
     {"futex", futex},
     {"sigpipe", sigpipe},
-    {"randomness", randomness},
     {"descriptors", descriptors},
     {"close_closes_under_a_fault", close_closes_under_a_fault},
     {"sockets", sockets},

@@ -63,7 +63,7 @@ static void random_against_reference(void)
                 ars__slab_put(&slab, o);
                 live[i] = live[--n];
             }
-            CHECK_EQ(ars__slab_live(&slab), n);
+            CHECK_EQ(slab.live, n);
         }
         ars__slab_deinit(&slab);
         CHECK_EQ(ars_alloc_tracker_stats(&tracker).bytes, 0);
@@ -135,12 +135,12 @@ static void every_allocation_fails_once(void)
             void *p = ars__slab_get(&slab);
             if (!p) {
                 refused++;
-                CHECK_EQ(ars__slab_live(&slab), i);
+                CHECK_EQ(slab.live, i);
                 CHECK_EQ(ars_alloc_tracker_stats(&tracker).bytes, bytes);
                 CHECK((p = i % 2 ? ars__slab_get(&slab) : ars__slab_get_shared(&slab)));
             }
         }
-        CHECK_EQ(ars__slab_live(&slab), OBJECTS);
+        CHECK_EQ(slab.live, OBJECTS);
         failed = ars_alloc_failer_failed(&failer);
         CHECK_EQ(refused, failed);
         ars__slab_deinit(&slab);
@@ -162,7 +162,7 @@ static void no_memory_at_all(void)
     CHECK(!ars__slab_get_shared(&slab));
     CHECK(!ars__slab_cache_get(&cache));
     CHECK_EQ(ars_alloc_failer_failed(&failer), 3);
-    CHECK_EQ(ars__slab_live(&slab), 0);
+    CHECK_EQ(slab.live, 0);
     /* The lock was left free. */
     CHECK(ars_spin_try(&slab.lock));
     ars__slab_deinit(&slab);
@@ -187,20 +187,20 @@ static void cache_keeps_and_flushes(void)
             ars__slab_cache_put(&cache, taken[i]);
         }
         /* At most two lists stay behind. */
-        CHECK(ars__slab_live(&slab) <= 2 * ARS__SLAB_BATCH);
-        CHECK(ars__slab_live(&slab) > 0);
+        CHECK(slab.live <= 2 * ARS__SLAB_BATCH);
+        CHECK(slab.live > 0);
     }
     /* At the edge between full and empty the slab is left alone. */
     CHECK((taken[0] = ars__slab_cache_get(&cache)));
-    uint64_t live = ars__slab_live(&slab);
+    uint64_t live = slab.live;
     for (int i = 0; i < 100; i++) {
         ars__slab_cache_put(&cache, taken[0]);
         CHECK((taken[0] = ars__slab_cache_get(&cache)));
-        CHECK_EQ(ars__slab_live(&slab), live);
+        CHECK_EQ(slab.live, live);
     }
     ars__slab_cache_put(&cache, taken[0]);
     ars__slab_cache_flush(&cache);
-    CHECK_EQ(ars__slab_live(&slab), 0);
+    CHECK_EQ(slab.live, 0);
     ars__slab_deinit(&slab);
     CHECK_EQ(ars_alloc_tracker_stats(&tracker).bytes, 0);
 }
@@ -256,7 +256,7 @@ static void threads_share_it(void)
         CHECK(pthread_create(&threads[i], NULL, takes_and_gives, (void *)(i + 1)) == 0);
     for (int i = 0; i < THREADS; i++) CHECK(pthread_join(threads[i], NULL) == 0);
     CHECK(pthread_barrier_destroy(&start) == 0);
-    CHECK_EQ(ars__slab_live(&shared), 0);
+    CHECK_EQ(shared.live, 0);
     ars__slab_deinit(&shared);
     CHECK_EQ(ars_alloc_tracker_stats(&tracker).bytes, 0);
 }

@@ -19,17 +19,6 @@ static inline unsigned ars__clz64(uint64_t x)
     return x ? (unsigned)__builtin_clzll(x) : 64;
 }
 
-static inline unsigned ars__popcount64(uint64_t x)
-{
-    return (unsigned)__builtin_popcountll(x);
-}
-
-/* 'n' below 64 or above too: only its low six bits count. */
-static inline uint64_t ars__rotr64(uint64_t x, unsigned n)
-{
-    return x >> (n & 63) | x << (-n & 63);
-}
-
 static inline int ars__is_pow2(uint64_t x)
 {
     return x != 0 && (x & (x - 1)) == 0;
@@ -41,12 +30,6 @@ static inline uint64_t ars__pow2_ceil(uint64_t x)
     if (x <= 1) return 1;
     unsigned bits = 64 - ars__clz64(x - 1);
     return bits == 64 ? 0 : UINT64_C(1) << bits;
-}
-
-/* The highest bit's index, so the logarithm rounded down; x > 0. */
-static inline unsigned ars__log2(uint64_t x)
-{
-    return 63 - ars__clz64(x);
 }
 
 /* 'x' rounded to a multiple of 'align', a power of two; up must not overflow. */

@@ -253,7 +253,7 @@ __attribute__((always_inline)) static inline int
 ars__request_park(ars__request *request, const ars__wait_class *wait, ars_time deadline)
 {
     ars__san_release(request);
-    int result = (int)ars__park(request->task, wait, request, deadline);
+    int result = ars__park(request->task, wait, request, deadline);
     ars__san_acquire(request);
     return result;
 }

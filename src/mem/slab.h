@@ -136,10 +136,4 @@ static inline void ars__slab_cache_put(ars__slab_cache *cache, void *p)
     ars__san_poison((char *)p + ARS__SLAB_KEPT, cache->slab->size - ARS__SLAB_KEPT);
 }
 
-/* Objects handed out; exact while nobody else uses the slab, with what caches hold counted in. */
-static inline uint64_t ars__slab_live(const ars__slab *slab)
-{
-    return slab->live;
-}
-
 #endif

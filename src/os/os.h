@@ -83,9 +83,6 @@ int ars__os_thread_let_go(uintptr_t thread);
 /* Lets other threads of this CPU run. */
 int ars__os_thread_yield(void);
 
-/* The calling thread's id, unique in the system. */
-int ars__os_thread_id(void);
-
 /*
  * Blocks SIGPIPE for this thread.  Returns 1 if it was not blocked before, 0
  * if it was; give that to ars__os_sigpipe_restore(), which takes away a
@@ -96,9 +93,6 @@ int ars__os_sigpipe_restore(int was_unblocked);
 
 /* CPUs this process may use: affinity and, where there is one, the cgroup's quota rounded up; >= 1. */
 int ars__os_cpu_count(void);
-
-/* Fills 'p' with 'n' random bytes from the system; n <= 256. */
-int ars__os_random(void *p, size_t n);
 
 /* ---- descriptors; all new ones are close-on-exec ---- */
 

@@ -46,17 +46,17 @@ static enum ars__how how(const batch *b)
 
 static void send_rest(ars_chan *chan, const char *values, size_t n, batch *b)
 {
-    ars__spin_lock(&chan->lock);
+    ars_spin_lock(&chan->lock);
     put_many(chan, values, n, b);
-    ars__spin_unlock(&chan->lock);
+    ars_spin_unlock(&chan->lock);
     ars__wakes_send(&b->wakes, 0, how(b));
 }
 
 static void recv_rest(ars_chan *chan, char *values, size_t n, batch *b)
 {
-    ars__spin_lock(&chan->lock);
+    ars_spin_lock(&chan->lock);
     take_many(chan, values, n, b);
-    ars__spin_unlock(&chan->lock);
+    ars_spin_unlock(&chan->lock);
     ars__wakes_send(&b->wakes, 0, ARS__WAKE_TAIL);
 }
 
@@ -67,10 +67,9 @@ static int wait_to_send(ars_chan *chan, const char *values, size_t n, ars_time d
     ars__task *here = ars__task_self(), *self = here ? here : ars__thread_begin(&room);
     ars__san_release(ARS__CHAN_SENT(chan));
     ars__waitq_append(&chan->senders, ars__task_node(self, (void *)(uintptr_t)values));
-    ars__spin_unlock(&chan->lock);
+    ars_spin_unlock(&chan->lock);
     int rc = ars__park(self, &ars__send_class, chan, deadline);
     ars__san_acquire(ARS__CHAN_TAKEN(chan));
-    if (!here) ars__thread_end(&room);
     if (rc < 0) return rc;
     if (n == 1) return 1;
     batch rest;
@@ -84,10 +83,9 @@ static int wait_to_recv(ars_chan *chan, char *values, size_t n, ars_time deadlin
     ars__task *here = ars__task_self(), *self = here ? here : ars__thread_begin(&room);
     ars__san_release(ARS__CHAN_TAKEN(chan));
     ars__waitq_append(&chan->receivers, ars__task_node(self, values));
-    ars__spin_unlock(&chan->lock);
+    ars_spin_unlock(&chan->lock);
     int rc = ars__park(self, &ars__recv_class, chan, deadline);
     ars__san_acquire(ARS__CHAN_SENT(chan));
-    if (!here) ars__thread_end(&room);
     if (rc < 0) return rc;
     if (n == 1) return 1;
     batch rest;
@@ -116,11 +114,11 @@ int ars_chan_send_many(ars_chan *chan, const void *values, size_t n, ars_time de
     if (ars__chan_is_lane(chan)) return ars__lane_send(chan, values, n, deadline);
     if (deadline == 0 && ars__chan_no_room(chan)) return ARS_ETIMEDOUT;
     batch b;
-    ars__spin_lock(&chan->lock);
+    ars_spin_lock(&chan->lock);
     put_many(chan, values, n, &b);
     if (b.moved == 0 && b.rc == ARS__NOT_READY && deadline != 0)
         return wait_to_send(chan, values, n, deadline);
-    ars__spin_unlock(&chan->lock);
+    ars_spin_unlock(&chan->lock);
     ars__wakes_send(&b.wakes, 0, how(&b));
     if (b.moved) return (int)b.moved;
     return b.rc == ARS__NOT_READY ? ARS_ETIMEDOUT : b.rc;
@@ -137,11 +135,11 @@ int ars_chan_recv_many(ars_chan *chan, void *values, size_t n, ars_time deadline
     if (ars__chan_is_lane(chan)) return ars__lane_recv(chan, values, n, deadline);
     if (deadline == 0 && ars__chan_no_value(chan)) return ARS_ETIMEDOUT;
     batch b;
-    ars__spin_lock(&chan->lock);
+    ars_spin_lock(&chan->lock);
     take_many(chan, values, n, &b);
     if (b.moved == 0 && b.rc == ARS__NOT_READY && deadline != 0)
         return wait_to_recv(chan, values, n, deadline);
-    ars__spin_unlock(&chan->lock);
+    ars_spin_unlock(&chan->lock);
     ars__wakes_send(&b.wakes, 0, ARS__WAKE_TAIL);
     if (b.moved) return (int)b.moved;
     return b.rc == ARS__NOT_READY ? ARS_ETIMEDOUT : b.rc;

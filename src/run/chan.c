@@ -96,9 +96,9 @@ int ars_chan_close(ars_chan *chan)
     if (ars__chan_is_lane(chan)) return ars__lane_close(chan);
     ars__wakes wakes;
     ars__wakes_init(&wakes);
-    ars__spin_lock(&chan->lock);
+    ars_spin_lock(&chan->lock);
     if (chan->closed) {
-        ars__spin_unlock(&chan->lock);
+        ars_spin_unlock(&chan->lock);
         return ARS_EPIPE;
     }
     chan->closed = 1;
@@ -106,7 +106,7 @@ int ars_chan_close(ars_chan *chan)
     ars__san_release(ARS__CHAN_TAKEN(chan));
     ars__wakes_take_all(&wakes, &chan->receivers);
     ars__wakes_take_all(&wakes, &chan->senders);
-    ars__spin_unlock(&chan->lock);
+    ars_spin_unlock(&chan->lock);
     ars__wakes_send(&wakes, ARS_EPIPE, ARS__WAKE_TAIL);
     return 0;
 }
@@ -116,10 +116,10 @@ int ars_chan_close(ars_chan *chan)
 static void give_up(ars__task *task, ars__waitq *queue, int why)
 {
     ars_chan *chan = ars__task_object(task);
-    ars__spin_lock(&chan->lock);
+    ars_spin_lock(&chan->lock);
     int waits = ars__node_linked(&task->node);
     if (waits) ars__waitq_remove(queue, &task->node);
-    ars__spin_unlock(&chan->lock);
+    ars_spin_unlock(&chan->lock);
     if (waits) ars__ready(task, why);
 }
 
@@ -143,19 +143,18 @@ static ARS__NOINLINE int send_thread(ars_chan *chan, const void *value, ars_time
     ars__thread room;
     ars__task *self = ars__thread_begin(&room);
     ars__node *woken, *node = ars__task_node(self, (void *)(uintptr_t)value);
-    ars__spin_lock(&chan->lock);
+    ars_spin_lock(&chan->lock);
     int rc = ars__chan_put(chan, value, &woken);
     if (rc == ARS__NOT_READY) {
         ars__san_release(ARS__CHAN_SENT(chan));
         ars__waitq_append(&chan->senders, node);
     }
-    ars__spin_unlock(&chan->lock);
+    ars_spin_unlock(&chan->lock);
     if (woken) ars__node_wake(woken, 0, ARS__WAKE_NEXT);
     if (rc == ARS__NOT_READY) {
         rc = ars__park(self, &ars__send_class, chan, deadline);
         ars__san_acquire(ARS__CHAN_TAKEN(chan));
     }
-    ars__thread_end(&room);
     return rc;
 }
 
@@ -164,19 +163,18 @@ static ARS__NOINLINE int recv_thread(ars_chan *chan, void *value, ars_time deadl
     ars__thread room;
     ars__task *self = ars__thread_begin(&room);
     ars__node *woken, *node = ars__task_node(self, value);
-    ars__spin_lock(&chan->lock);
+    ars_spin_lock(&chan->lock);
     int rc = ars__chan_take(chan, value, &woken);
     if (rc == ARS__NOT_READY) {
         ars__san_release(ARS__CHAN_TAKEN(chan));
         ars__waitq_append(&chan->receivers, node);
     }
-    ars__spin_unlock(&chan->lock);
+    ars_spin_unlock(&chan->lock);
     if (woken) ars__node_wake(woken, 0, ARS__WAKE_TAIL);
     if (rc == ARS__NOT_READY) {
         rc = ars__park(self, &ars__recv_class, chan, deadline);
         ars__san_acquire(ARS__CHAN_SENT(chan));
     }
-    ars__thread_end(&room);
     return rc;
 }
 
@@ -190,17 +188,17 @@ static ARS__NOINLINE int send_any(ars_chan *chan, const void *value, ars_time de
     if (deadline == 0 && ars__chan_no_room(chan)) return ARS_ETIMEDOUT;
     if (!self && deadline != 0) return send_thread(chan, value, deadline);
     ars__node *woken;
-    ars__spin_lock(&chan->lock);
+    ars_spin_lock(&chan->lock);
     rc = ars__chan_put(chan, value, &woken);
     if (rc == ARS__NOT_READY && deadline != 0) {
         ars__san_release(ARS__CHAN_SENT(chan));
         ars__waitq_append(&chan->senders, ars__task_node(self, (void *)(uintptr_t)value));
-        ars__spin_unlock(&chan->lock);
+        ars_spin_unlock(&chan->lock);
         rc = ars__park(self, &ars__send_class, chan, deadline);
         ars__san_acquire(ARS__CHAN_TAKEN(chan));
         return rc;
     }
-    ars__spin_unlock(&chan->lock);
+    ars_spin_unlock(&chan->lock);
     if (woken) ars__node_wake(woken, 0, ARS__WAKE_NEXT);
     return rc == ARS__NOT_READY ? ARS_ETIMEDOUT : rc;
 }
@@ -214,17 +212,17 @@ static ARS__NOINLINE int recv_any(ars_chan *chan, void *value, ars_time deadline
     if (deadline == 0 && ars__chan_no_value(chan)) return ARS_ETIMEDOUT;
     if (!self && deadline != 0) return recv_thread(chan, value, deadline);
     ars__node *woken;
-    ars__spin_lock(&chan->lock);
+    ars_spin_lock(&chan->lock);
     rc = ars__chan_take(chan, value, &woken);
     if (rc == ARS__NOT_READY && deadline != 0) {
         ars__san_release(ARS__CHAN_TAKEN(chan));
         ars__waitq_append(&chan->receivers, ars__task_node(self, value));
-        ars__spin_unlock(&chan->lock);
+        ars_spin_unlock(&chan->lock);
         rc = ars__park(self, &ars__recv_class, chan, deadline);
         ars__san_acquire(ARS__CHAN_SENT(chan));
         return rc;
     }
-    ars__spin_unlock(&chan->lock);
+    ars_spin_unlock(&chan->lock);
     if (woken) ars__node_wake(woken, 0, ARS__WAKE_TAIL);
     return rc == ARS__NOT_READY ? ARS_ETIMEDOUT : rc;
 }
@@ -254,10 +252,10 @@ int ars_chan_send(ars_chan *chan, const void *value, ars_time deadline)
         return chan && ars__chan_is_lane(chan) ? ars__lane_send_one(chan, value, deadline)
                                                : send_any(chan, value, deadline);
     ars__task *self = w->current;
-    ars__spin_lock(&chan->lock);
+    ars_spin_lock(&chan->lock);
     ars__node *node = chan->receivers.first;
     if (ARS__UNLIKELY(chan->closed || !plain_or_none(node))) {
-        ars__spin_unlock(&chan->lock);
+        ars_spin_unlock(&chan->lock);
         w->budget++;
         return send_any(chan, value, deadline);
     }
@@ -265,23 +263,23 @@ int ars_chan_send(ars_chan *chan, const void *value, ars_time deadline)
         ars__task *task = ars__node_task(node);
         ars__waitq_remove(&chan->receivers, node);
         __builtin_memcpy(node->value, value, 8);
-        ars__spin_unlock(&chan->lock);
+        ars_spin_unlock(&chan->lock);
         return wake_any(task, ARS__WAKE_NEXT);
     }
     if (chan->count < chan->cap) {
         __builtin_memcpy(chan->slots + (size_t)ars__chan_tail(chan) * 8, value, 8);
         chan->count++;
-        ars__spin_unlock(&chan->lock);
+        ars_spin_unlock(&chan->lock);
         return 0;
     }
     if (ARS__UNLIKELY(deadline == 0)) {
-        ars__spin_unlock(&chan->lock);
+        ars_spin_unlock(&chan->lock);
         return ARS_ETIMEDOUT;
     }
     self->node.who = (uintptr_t)self;
     self->node.value = (void *)(uintptr_t)value;
     ars__waitq_append(&chan->senders, &self->node);
-    ars__spin_unlock(&chan->lock);
+    ars_spin_unlock(&chan->lock);
     return ars__park(self, &ars__send_class, chan, deadline);
 }
 
@@ -292,10 +290,10 @@ int ars_chan_recv(ars_chan *chan, void *value, ars_time deadline)
         return chan && ars__chan_is_lane(chan) ? ars__lane_recv_one(chan, value, deadline)
                                                : recv_any(chan, value, deadline);
     ars__task *self = w->current;
-    ars__spin_lock(&chan->lock);
+    ars_spin_lock(&chan->lock);
     ars__node *node = chan->senders.first;
     if (ARS__UNLIKELY(!plain_or_none(node) || (chan->closed && !chan->count))) {
-        ars__spin_unlock(&chan->lock);
+        ars_spin_unlock(&chan->lock);
         w->budget++;
         return recv_any(chan, value, deadline);
     }
@@ -305,7 +303,7 @@ int ars_chan_recv(ars_chan *chan, void *value, ars_time deadline)
         ars__chan_advance(chan);
         if (ARS__LIKELY(!node)) {
             chan->count--;
-            ars__spin_unlock(&chan->lock);
+            ars_spin_unlock(&chan->lock);
             return 0;
         }
         __builtin_memcpy(slot, node->value, 8);
@@ -315,17 +313,17 @@ int ars_chan_recv(ars_chan *chan, void *value, ars_time deadline)
     if (node) {
         ars__task *task = ars__node_task(node);
         ars__waitq_remove(&chan->senders, node);
-        ars__spin_unlock(&chan->lock);
+        ars_spin_unlock(&chan->lock);
         return wake_any(task, ARS__WAKE_TAIL);
     }
     if (ARS__UNLIKELY(deadline == 0)) {
-        ars__spin_unlock(&chan->lock);
+        ars_spin_unlock(&chan->lock);
         return ARS_ETIMEDOUT;
     }
     self->node.who = (uintptr_t)self;
     self->node.value = value;
     ars__waitq_append(&chan->receivers, &self->node);
-    ars__spin_unlock(&chan->lock);
+    ars_spin_unlock(&chan->lock);
     return ars__park(self, &ars__recv_class, chan, deadline);
 }
 
@@ -339,9 +337,9 @@ static int try_recv(void *object, void *value)
     if (rc < 0) return rc;
     if (ars__chan_is_lane(chan)) return ars__lane_take(chan, value);
     if (ars__chan_no_value(chan)) return ARS__NOT_READY;
-    ars__spin_lock(&chan->lock);
+    ars_spin_lock(&chan->lock);
     rc = ars__chan_take(chan, value, &woken);
-    ars__spin_unlock(&chan->lock);
+    ars_spin_unlock(&chan->lock);
     if (woken) ars__node_wake(woken, 0, ARS__WAKE_TAIL);
     return rc;
 }
@@ -355,9 +353,9 @@ static int try_send(void *object, void *value)
     if (chan->kind == ARS__CHAN_SOURCE) return ars__feed_send(chan, value);
     if (ars__chan_is_lane(chan)) return ars__lane_put(chan, value);
     if (ars__chan_no_room(chan)) return ARS__NOT_READY;
-    ars__spin_lock(&chan->lock);
+    ars_spin_lock(&chan->lock);
     rc = ars__chan_put(chan, value, &woken);
-    ars__spin_unlock(&chan->lock);
+    ars_spin_unlock(&chan->lock);
     if (woken) ars__node_wake(woken, 0, ARS__WAKE_NEXT);
     return rc;
 }
@@ -366,14 +364,14 @@ static int enqueue_recv(void *object, ars__node *node)
 {
     ars_chan *chan = object;
     if (ars__chan_is_lane(chan)) return ars__lane_link(chan, node, 0);
-    ars__spin_lock(&chan->lock);
+    ars_spin_lock(&chan->lock);
     int ready = chan->count || chan->closed || chan->lagged ||
                 ars__waitq_others(&chan->senders, ars__node_task(node));
     if (!ready) {
         ars__san_release(ARS__CHAN_TAKEN(chan));
         ars__waitq_append(&chan->receivers, node);
     }
-    ars__spin_unlock(&chan->lock);
+    ars_spin_unlock(&chan->lock);
     return ready;
 }
 
@@ -381,31 +379,31 @@ static int enqueue_send(void *object, ars__node *node)
 {
     ars_chan *chan = object;
     if (ars__chan_is_lane(chan)) return ars__lane_link(chan, node, 1);
-    ars__spin_lock(&chan->lock);
+    ars_spin_lock(&chan->lock);
     int ready = chan->closed || chan->count < chan->cap ||
                 ars__waitq_others(&chan->receivers, ars__node_task(node));
     if (!ready) {
         ars__san_release(ARS__CHAN_SENT(chan));
         ars__waitq_append(&chan->senders, node);
     }
-    ars__spin_unlock(&chan->lock);
+    ars_spin_unlock(&chan->lock);
     return ready;
 }
 
 static void dequeue_recv(void *object, ars__node *node)
 {
     ars_chan *chan = object;
-    ars__spin_lock(&chan->lock);
+    ars_spin_lock(&chan->lock);
     if (ars__node_linked(node)) ars__waitq_remove(&chan->receivers, node);
-    ars__spin_unlock(&chan->lock);
+    ars_spin_unlock(&chan->lock);
 }
 
 static void dequeue_send(void *object, ars__node *node)
 {
     ars_chan *chan = object;
-    ars__spin_lock(&chan->lock);
+    ars_spin_lock(&chan->lock);
     if (ars__node_linked(node)) ars__waitq_remove(&chan->senders, node);
-    ars__spin_unlock(&chan->lock);
+    ars_spin_unlock(&chan->lock);
 }
 
 const ars__waitable_class ars__recv_waitable = {"receive", try_recv, enqueue_recv, dequeue_recv,

@@ -22,6 +22,7 @@
  */
 
 #include <arsenal/chan.h>
+#include <arsenal/spin.h>
 
 #include <string.h>
 
@@ -29,7 +30,6 @@
 #include "data/list.h"
 #include "run/sched.h"
 #include "run/waitable.h"
-#include "sync/spin.h"
 
 enum ars__chan_kind {
     ARS__CHAN_FREED = 0,
@@ -42,7 +42,7 @@ enum ars__chan_kind {
 };
 
 struct ars_chan {
-    ars__spin lock;
+    ars_spin lock;
     uint8_t kind;
     uint8_t closed;
     uint8_t lagged; /* a subscriber has lost values and not said so */

@@ -36,10 +36,7 @@ static ARS__NOINLINE int wait_on_thread(ars__gate *cond, ars_mutex *mutex, ars_t
 {
     if (deadline == 0) return ARS_ETIMEDOUT;
     ars__thread room;
-    ars__task *self = ars__thread_begin(&room);
-    int rc = wait_locked(cond, mutex, self, deadline, place);
-    ars__thread_end(&room);
-    return rc;
+    return wait_locked(cond, mutex, ars__thread_begin(&room), deadline, place);
 }
 
 int ars_cond_wait(ars_cond *handle, ars_mutex *mutex, ars_time deadline)

@@ -31,10 +31,7 @@ ARS__NOINLINE int ars__gate_call(ars__gate_slow *slow, void *object, ars_time de
         return rc < 0 ? rc : slow(object, self, deadline, place);
     }
     ars__thread room;
-    self = ars__thread_begin(&room);
-    int rc = slow(object, self, deadline, place);
-    ars__thread_end(&room);
-    return rc;
+    return slow(object, ars__thread_begin(&room), deadline, place);
 }
 
 void ars__gate_interrupt(ars__task *task, int why)

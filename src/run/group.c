@@ -75,11 +75,11 @@ ars__group *ars__group_new(ars_runtime *rt, ars__worker *worker, ars__task *owne
     }
     if (!parent) return group;
     group->parent = parent;
-    ars__spin_lock(&parent->lock);
+    ars_spin_lock(&parent->lock);
     ars__list_append(&parent->children, &group->link);
     /* A cancel that has walked here already is seen; one that comes later sees the group. */
     int reason = ars__group_reason(parent);
-    ars__spin_unlock(&parent->lock);
+    ars_spin_unlock(&parent->lock);
     if (reason < 0) mark(group, ARS_ECANCELED, reason);
     return group;
 }
@@ -91,9 +91,9 @@ static void drop(ars__group *group)
     ars__worker *worker = ars__worker_here();
     ars__group *parent = group->parent;
     if (parent) {
-        ars__spin_lock(&parent->lock);
+        ars_spin_lock(&parent->lock);
         ars__list_remove(&group->link);
-        ars__spin_unlock(&parent->lock);
+        ars_spin_unlock(&parent->lock);
     }
     ARS__ASSERT(ars__list_empty(&group->children) && ars__list_empty(&group->tasks));
     group->serial = 0;
@@ -123,19 +123,19 @@ static int conclude(ars__group *group)
 void ars__group_link_task(ars__group *group, ars__task *task)
 {
     task->linked = ARS__IN_GROUP;
-    ars__spin_lock(&group->lock);
+    ars_spin_lock(&group->lock);
     ars__list_append(&group->tasks, &task->siblings);
     /* As in ars__group_new(): either the cancel sees the task or the task sees the cancel. */
     int reason = ars__group_reason(group);
-    ars__spin_unlock(&group->lock);
+    ars_spin_unlock(&group->lock);
     if (reason < 0) ars__task_mail(task, ARS__CANCELLED);
 }
 
 void ars__group_unlink_task(ars__group *group, ars__task *task)
 {
-    ars__spin_lock(&group->lock);
+    ars_spin_lock(&group->lock);
     ars__list_remove(&task->siblings);
-    ars__spin_unlock(&group->lock);
+    ars_spin_unlock(&group->lock);
     task->linked = 0;
 }
 
@@ -157,7 +157,7 @@ static void tell(ars__group *group)
 static void walk(ars__group *group, int reason)
 {
     ars__group *at = group;
-    ars__spin_lock(&at->lock);
+    ars_spin_lock(&at->lock);
     tell(at);
     ars__list *node = at->children.next;
     for (;;) {
@@ -167,7 +167,7 @@ static void walk(ars__group *group, int reason)
                 node = node->next;
                 continue;
             }
-            ars__spin_lock(&child->lock);
+            ars_spin_lock(&child->lock);
             mark(child, ARS_ECANCELED, reason);
             tell(child);
             at = child;
@@ -176,7 +176,7 @@ static void walk(ars__group *group, int reason)
         }
         ars__group *parent = at->parent;
         node = at->link.next;
-        ars__spin_unlock(&at->lock);
+        ars_spin_unlock(&at->lock);
         if (at == group) return;
         at = parent;
     }
@@ -212,9 +212,9 @@ static ARS__NOINLINE void watched_end(ars__group *group)
 {
     ars__wakes wakes;
     ars__wakes_init(&wakes);
-    ars__spin_lock(&group->lock);
+    ars_spin_lock(&group->lock);
     ars__wakes_take_all(&wakes, &group->watchers);
-    ars__spin_unlock(&group->lock);
+    ars_spin_unlock(&group->lock);
     ars_atomic_u32_store_release(&group->ended, 1);
     ars__wakes_send(&wakes, 0, ARS__WAKE_NEXT);
 }
@@ -329,10 +329,7 @@ static ARS__NOINLINE int thread_wait(ars_group *handle, ars__group *group, ars_t
     }
     if (deadline == 0) return ARS_ETIMEDOUT;
     ars__thread room;
-    ars__task *self = ars__thread_begin(&room);
-    int result = wait_for(handle, group, self, deadline);
-    ars__thread_end(&room);
-    return result;
+    return wait_for(handle, group, ars__thread_begin(&room), deadline);
 }
 
 static int below(const ars__task *task, const ars__group *group)
@@ -412,19 +409,19 @@ static int watch_enqueue(void *object, ars__node *node)
             return 1;
         }
     }
-    ars__spin_lock(&group->lock);
+    ars_spin_lock(&group->lock);
     int ready = ars_atomic_i64_load_acquire(&group->pending) == 0;
     if (!ready) ars__waitq_append(&group->watchers, node);
-    ars__spin_unlock(&group->lock);
+    ars_spin_unlock(&group->lock);
     return ready;
 }
 
 static void watch_dequeue(void *object, ars__node *node)
 {
     ars__group *group = record_of(object);
-    ars__spin_lock(&group->lock);
+    ars_spin_lock(&group->lock);
     if (ars__node_linked(node)) ars__waitq_remove(&group->watchers, node);
-    ars__spin_unlock(&group->lock);
+    ars_spin_unlock(&group->lock);
 }
 
 const ars__waitable_class ars__group_waitable = {"group", watch_try, watch_enqueue, watch_dequeue,

@@ -2,8 +2,9 @@
 /* Documented in held.h. */
 #include "run/held.h"
 
+#include <arsenal/spin.h>
+
 #include "base/assert.h"
-#include "sync/spin.h"
 
 #if ARS__ASSERTS
 
@@ -16,7 +17,7 @@ typedef struct held {
     uint32_t rank;
 } held;
 
-static ars__spin guard;
+static ars_spin guard;
 static held table[HELD_MAX];
 static unsigned used;
 
@@ -50,13 +51,13 @@ int ars__held_check(const void *lock, uint32_t rank, const void *place)
     uintptr_t owner = me();
     held other = {0};
     int again = 0;
-    ars__spin_lock(&guard);
+    ars_spin_lock(&guard);
     for (unsigned i = 0; i < used; i++) {
         if (table[i].owner != owner) continue;
         if (table[i].lock == lock) again = 1;
         if (rank && table[i].rank >= rank) other = table[i];
     }
-    ars__spin_unlock(&guard);
+    ars_spin_unlock(&guard);
     if (again) return ARS_EDEADLK;
     if (!other.lock) return 0;
     report_order(rank, place, other);
@@ -66,35 +67,35 @@ int ars__held_check(const void *lock, uint32_t rank, const void *place)
 void ars__held_add(const void *lock, uint32_t rank, const void *place)
 {
     held entry = {lock, me(), place, rank};
-    ars__spin_lock(&guard);
+    ars_spin_lock(&guard);
     /* A lock whose memory went while it was held may have left its entry behind. */
     held *slot = find(lock);
     if (!slot && used < HELD_MAX) slot = &table[used++];
     if (slot) *slot = entry;
-    ars__spin_unlock(&guard);
+    ars_spin_unlock(&guard);
 }
 
 int ars__held_remove(const void *lock)
 {
     uintptr_t owner = me();
     int rc = 0;
-    ars__spin_lock(&guard);
+    ars_spin_lock(&guard);
     held *slot = find(lock);
     if (slot && slot->owner != owner)
         rc = ARS_EPERM;
     else if (slot)
         *slot = table[--used];
-    ars__spin_unlock(&guard);
+    ars_spin_unlock(&guard);
     return rc;
 }
 
 int ars__held_by_other(const void *lock)
 {
     uintptr_t owner = me();
-    ars__spin_lock(&guard);
+    ars_spin_lock(&guard);
     const held *slot = find(lock);
     int other = slot && slot->owner != owner;
-    ars__spin_unlock(&guard);
+    ars_spin_unlock(&guard);
     return other;
 }
 
@@ -112,14 +113,14 @@ static void report_left(ars_runtime *rt, const ars__task *task)
     for (;;) {
         held left = {0};
         const char *name = NULL;
-        ars__spin_lock(&guard);
+        ars_spin_lock(&guard);
         for (unsigned i = 0; i < used && !left.lock; i++) {
             if (!belongs(&table[i], task, rt)) continue;
             left = table[i];
             name = ars__task_name((const ars__task *)left.owner);
             table[i] = table[--used];
         }
-        ars__spin_unlock(&guard);
+        ars_spin_unlock(&guard);
         if (!left.lock) return;
         ars__report(rt, "task '%s' is gone and still holds the lock %p, locked at %p",
                     name ? name : "unnamed", left.lock, left.place);

@@ -122,10 +122,10 @@ static inline int has_value(lane *l)
 /* Wakes the first who waits, to try again. */
 static ARS__NOINLINE void wake(lane *l, ars__waitq *queue, ars_atomic_u32 *waits)
 {
-    ars__spin_lock(&l->chan.lock);
+    ars_spin_lock(&l->chan.lock);
     ars__node *node = ars__waitq_take(queue);
     if (!queue->first) ars_atomic_u32_store_relaxed(waits, 0);
-    ars__spin_unlock(&l->chan.lock);
+    ars_spin_unlock(&l->chan.lock);
     if (node)
         ars__node_wake(node, ARS__RETRY,
                        queue == &l->chan.receivers ? ARS__WAKE_NEXT : ARS__WAKE_TAIL);
@@ -234,7 +234,7 @@ int ars__lane_link(ars_chan *chan, ars__node *node, int to_send)
     lane *l = lane_of(chan);
     ars_atomic_u32 *waits = to_send ? &l->senders_wait : &l->receiver_waits;
     ars__waitq *queue = to_send ? &chan->senders : &chan->receivers;
-    ars__spin_lock(&chan->lock);
+    ars_spin_lock(&chan->lock);
     ars_atomic_u32_swap_seq_cst(waits, 1);
     int ready = to_send ? has_room(l) : has_value(l);
     if (!ready) {
@@ -243,7 +243,7 @@ int ars__lane_link(ars_chan *chan, ars__node *node, int to_send)
     } else if (!queue->first) {
         ars_atomic_u32_store_relaxed(waits, 0);
     }
-    ars__spin_unlock(&chan->lock);
+    ars_spin_unlock(&chan->lock);
     return ready;
 }
 
@@ -275,7 +275,6 @@ int ars__lane_wait(ars_chan *chan, ars_time deadline, int to_send)
     int rc = 0;
     if (!ars__lane_link(chan, ars__task_node(self, NULL), to_send))
         rc = ars__park(self, to_send ? &ars__send_class : &ars__recv_class, chan, deadline);
-    if (!here) ars__thread_end(&room);
     return rc < 0 ? rc : 0;
 }
 
@@ -289,10 +288,10 @@ int ars__lane_close(ars_chan *chan)
     do {
         if (tail & CLOSED) return ARS_EPIPE;
     } while (!ars_atomic_u64_cas_seq_cst(&l->tail, &tail, tail | CLOSED));
-    ars__spin_lock(&chan->lock);
+    ars_spin_lock(&chan->lock);
     ars__wakes_take_all(&wakes, &chan->receivers);
     ars__wakes_take_all(&wakes, &chan->senders);
-    ars__spin_unlock(&chan->lock);
+    ars_spin_unlock(&chan->lock);
     ars__wakes_send(&wakes, ARS__RETRY, ARS__WAKE_TAIL);
     return 0;
 }

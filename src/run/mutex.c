@@ -133,10 +133,7 @@ static ARS__NOINLINE int lock_on_thread(ars__mutex *m, ars_time deadline, const 
         return 0;
     }
     ars__thread room;
-    ars__task *self = ars__thread_begin(&room);
-    int rc = lock_slow(m, self, deadline, frame, place);
-    ars__thread_end(&room);
-    return rc;
+    return lock_slow(m, ars__thread_begin(&room), deadline, frame, place);
 }
 
 static ARS__NOINLINE int lock_checked(ars__mutex *m, ars__task *self, ars_time deadline,

@@ -31,7 +31,7 @@ void ars__pool_init(ars__pool *pool, const ars_alloc *alloc, uint32_t limit)
 void ars__pool_lock(ars__pool *pool)
 {
     enum { SPINS = 200 };
-    for (unsigned spins = 1; !ars__spin_try(&pool->lock); spins++) {
+    for (unsigned spins = 1; !ars_spin_try(&pool->lock); spins++) {
         if (spins % SPINS == 0)
             ars__os_thread_yield();
         else
@@ -41,7 +41,7 @@ void ars__pool_lock(ars__pool *pool)
 
 void ars__pool_unlock(ars__pool *pool)
 {
-    ars__spin_unlock(&pool->lock);
+    ars_spin_unlock(&pool->lock);
 }
 
 /*

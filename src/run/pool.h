@@ -16,10 +16,10 @@
  */
 
 #include <arsenal/alloc.h>
+#include <arsenal/spin.h>
 
 #include "data/list.h"
 #include "run/park.h"
-#include "sync/spin.h"
 
 enum { ARS__JOB_QUEUED, ARS__JOB_RUNNING, ARS__JOB_OVER };
 
@@ -37,7 +37,7 @@ typedef struct ars__job {
 typedef struct ars__pool_thread ars__pool_thread;
 
 typedef struct ars__pool {
-    ars__spin lock;
+    ars_spin lock;
     ars_atomic_u32 threads; /* that live or are being started; written under the lock */
     uint32_t limit;
     uint32_t stop; /* ARS__POOL_... */

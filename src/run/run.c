@@ -50,7 +50,7 @@ static void report_task(ars_runtime *rt, ars__task *task)
 static void report_group(ars_runtime *rt, ars__group *top)
 {
     ars__group *at = top;
-    ars__spin_lock(&at->lock);
+    ars_spin_lock(&at->lock);
     for (;;) {
         for (ars__list *t = at->tasks.next; t != &at->tasks; t = t->next) {
             ars__task *task = ARS__MEMBER(t, ars__task, siblings);
@@ -58,21 +58,21 @@ static void report_group(ars_runtime *rt, ars__group *top)
         }
         if (!ars__list_empty(&at->children)) {
             at = ARS__MEMBER(at->children.next, ars__group, link);
-            ars__spin_lock(&at->lock);
+            ars_spin_lock(&at->lock);
             continue;
         }
         while (at != top && at->link.next == &at->parent->children) {
             ars__group *parent = at->parent;
-            ars__spin_unlock(&at->lock);
+            ars_spin_unlock(&at->lock);
             at = parent;
         }
         if (at == top) break;
         ars__group *next = ARS__MEMBER(at->link.next, ars__group, link);
-        ars__spin_unlock(&at->lock);
+        ars_spin_unlock(&at->lock);
         at = next;
-        ars__spin_lock(&at->lock);
+        ars_spin_lock(&at->lock);
     }
-    ars__spin_unlock(&top->lock);
+    ars_spin_unlock(&top->lock);
 }
 
 static void report_left(ars_runtime *rt)

@@ -24,6 +24,7 @@
 #include <arsenal/deque.h>
 #include <arsenal/run.h>
 #include <arsenal/scope.h>
+#include <arsenal/spin.h>
 
 #include "base/assert.h"
 #include "base/san.h"
@@ -36,7 +37,6 @@
 #include "run/pool.h"
 #include "run/waitq.h"
 #include "sync/inbox.h"
-#include "sync/spin.h"
 
 typedef struct ars__group ars__group;
 typedef struct ars__scope ars__scope;
@@ -178,7 +178,7 @@ struct ars__group {
     ars_time limit;    /* the scope deadline that children inherit */
     ars__group *parent;
     ars__group *next_owned, *previous_owned; /* of the owner's groups */
-    ars__spin lock;      /* guards the three lists of it, and 'link' of its children */
+    ars_spin lock;       /* guards the three lists of it, and 'link' of its children */
     ars__list children;  /* groups below */
     ars__list link;      /* in parent->children */
     ars__list tasks;     /* children that have parked */
@@ -280,7 +280,7 @@ struct ars_runtime {
     ars_atomic_u32 left;                       /* threads of workers that have left their loops */
 
     /* New tasks of full deques and of threads. */
-    ARS__ALIGNED(64) ars__spin queue_lock;
+    ARS__ALIGNED(64) ars_spin queue_lock;
     ars_atomic_u32 queued;
     ars_atomic_u32 outside; /* threads that are no workers of it, and are using it */
     ars__task *queue_first, *queue_last;

@@ -255,7 +255,6 @@ static ARS__NOINLINE int select_thread(ars_case *cases, size_t n, ars_time deadl
     ars__task *self = ars__thread_begin(&room);
     int rc = decide(self, cases, n, deadline);
     if (rc >= TO_PARK) rc = park_again(self, cases, n, deadline, rc);
-    ars__thread_end(&room);
     return rc;
 }
 

@@ -38,7 +38,7 @@ static inline int pop_own(ars__worker *w, void **out)
 static void queue_append(ars_runtime *rt, ars__task *first, ars__task *last, uint32_t n)
 {
     last->mail.next = NULL;
-    ars__spin_lock(&rt->queue_lock);
+    ars_spin_lock(&rt->queue_lock);
     if (rt->queue_last)
         rt->queue_last->mail.next = &first->mail;
     else
@@ -46,7 +46,7 @@ static void queue_append(ars_runtime *rt, ars__task *first, ars__task *last, uin
     rt->queue_last = last;
     /* Sequentially consistent: whoever looks for sleepers after this is seen by them. */
     ars_atomic_u32_add_seq_cst(&rt->queued, n);
-    ars__spin_unlock(&rt->queue_lock);
+    ars_spin_unlock(&rt->queue_lock);
 }
 
 static ars__task *task_of(ars__inbox_node *node)
@@ -60,7 +60,7 @@ static ars__task *queue_take(ars__worker *w, uint32_t most)
     ars_runtime *rt = w->rt;
     uint32_t queued = ars_atomic_u32_load_relaxed(&rt->queued);
     if (queued == 0) return NULL;
-    ars__spin_lock(&rt->queue_lock);
+    ars_spin_lock(&rt->queue_lock);
     queued = ars_atomic_u32_load_relaxed(&rt->queued);
     uint32_t share = queued / rt->n + 1, n = 0;
     if (share > most) share = most;
@@ -72,7 +72,7 @@ static ars__task *queue_take(ars__worker *w, uint32_t most)
     rt->queue_first = rest;
     if (!rest) rt->queue_last = NULL;
     ars_atomic_u32_add_seq_cst(&rt->queued, (uint32_t)-n);
-    ars__spin_unlock(&rt->queue_lock);
+    ars_spin_unlock(&rt->queue_lock);
     if (!first) return NULL;
     ars__task *task = task_of(first->mail.next);
     while (--n > 0) {

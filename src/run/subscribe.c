@@ -14,14 +14,14 @@
 static ars__node *deliver(ars_chan *sub, const void *value)
 {
     ars__node *node;
-    ars__spin_lock(&sub->lock);
+    ars_spin_lock(&sub->lock);
     if (!sub->closed && sub->count == sub->cap) {
         ars__chan_advance(sub);
         sub->count--;
         sub->lagged = !sub->latest;
     }
     ars__chan_put(sub, value, &node);
-    ars__spin_unlock(&sub->lock);
+    ars_spin_unlock(&sub->lock);
     return node;
 }
 
@@ -34,7 +34,7 @@ int ars__feed_send(ars_chan *source, const void *value)
 {
     ars__wakes wakes;
     ars__wakes_init(&wakes);
-    ars__spin_lock(&source->lock);
+    ars_spin_lock(&source->lock);
     int rc = source->closed ? ARS_EPIPE : 0;
     if (rc == 0) {
         for (ars__list *at = source->subs.next; at != &source->subs; at = at->next) {
@@ -42,7 +42,7 @@ int ars__feed_send(ars_chan *source, const void *value)
             if (node) ars__wakes_add(&wakes, node);
         }
     }
-    ars__spin_unlock(&source->lock);
+    ars_spin_unlock(&source->lock);
     ars__wakes_send(&wakes, 0, ARS__WAKE_TAIL);
     return rc;
 }
@@ -52,11 +52,11 @@ static void close_subs(ars_chan *source, ars__wakes *wakes)
 {
     for (ars__list *at = source->subs.next; at != &source->subs; at = at->next) {
         ars_chan *sub = sub_of(at);
-        ars__spin_lock(&sub->lock);
+        ars_spin_lock(&sub->lock);
         sub->closed = 1;
         ars__san_release(ARS__CHAN_SENT(sub));
         ars__wakes_take_all(wakes, &sub->receivers);
-        ars__spin_unlock(&sub->lock);
+        ars_spin_unlock(&sub->lock);
     }
 }
 
@@ -64,11 +64,11 @@ int ars__feed_close(ars_chan *source)
 {
     ars__wakes wakes;
     ars__wakes_init(&wakes);
-    ars__spin_lock(&source->lock);
+    ars_spin_lock(&source->lock);
     int rc = source->closed ? ARS_EPIPE : 0;
     source->closed = 1;
     close_subs(source, &wakes);
-    ars__spin_unlock(&source->lock);
+    ars_spin_unlock(&source->lock);
     ars__wakes_send(&wakes, ARS_EPIPE, ARS__WAKE_TAIL);
     return rc;
 }
@@ -76,22 +76,22 @@ int ars__feed_close(ars_chan *source)
 void ars__feed_leave(ars_chan *sub)
 {
     ars_chan *source = sub->source;
-    ars__spin_lock(&source->lock);
+    ars_spin_lock(&source->lock);
     ars__list_remove(&sub->subs);
-    ars__spin_unlock(&source->lock);
+    ars_spin_unlock(&source->lock);
     sub->source = NULL;
 }
 
 void ars__feed_free(ars_chan *source)
 {
     ars__feed_close(source);
-    ars__spin_lock(&source->lock);
+    ars_spin_lock(&source->lock);
     while (!ars__list_empty(&source->subs)) {
         ars_chan *sub = sub_of(source->subs.next);
         ars__list_remove(&sub->subs);
         sub->source = NULL;
     }
-    ars__spin_unlock(&source->lock);
+    ars_spin_unlock(&source->lock);
 }
 
 int ars_chan_subscribe(ars_chan *source, ars_chan **out, size_t lag)
@@ -102,13 +102,13 @@ int ars_chan_subscribe(ars_chan *source, ars_chan **out, size_t lag)
     ars_chan *sub = ars__chan_make(source->alloc, ARS__CHAN_SUBSCRIBER, source->elem, lag);
     if (!sub) return ARS_ENOMEM;
     sub->latest = source->latest;
-    ars__spin_lock(&source->lock);
+    ars_spin_lock(&source->lock);
     int closed = source->closed;
     if (!closed) {
         sub->source = source;
         ars__list_append(&source->subs, &sub->subs);
     }
-    ars__spin_unlock(&source->lock);
+    ars_spin_unlock(&source->lock);
     if (closed) {
         ars_chan_free(sub);
         return ARS_EPIPE;

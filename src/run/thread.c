@@ -18,11 +18,6 @@ ars__task *ars__thread_begin(ars__thread *room)
     return task;
 }
 
-void ars__thread_end(ars__thread *room)
-{
-    (void)room;
-}
-
 int ars__thread_park(ars__task *self)
 {
     for (;;) {

@@ -61,10 +61,7 @@ static const ars__wait_class tick_class = {"tick", tick_interrupt};
 static ARS__NOINLINE int tick_thread(ars_tick *tick, ars_time until)
 {
     ars__thread room;
-    ars__task *self = ars__thread_begin(&room);
-    int rc = ars__park(self, &tick_class, tick, until);
-    ars__thread_end(&room);
-    return rc;
+    return ars__park(ars__thread_begin(&room), &tick_class, tick, until);
 }
 
 int ars_tick_wait(ars_tick *tick, ars_time deadline)

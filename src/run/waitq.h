@@ -110,15 +110,14 @@ static inline ars__node *ars__waitq_take(ars__waitq *queue)
 ars__node *ars__task_node(ars__task *task, void *value);
 
 /*
- * A plain thread as a waiter: 'room' is on its stack and is one until
- * ars__thread_end().  ars__wait_enter(), ars__park() and ars__wake() work on it
- * as on a task: it is never cancelled, and blocks.
+ * A plain thread as a waiter: 'room' is on its stack, and needs no clean-up.
+ * ars__wait_enter(), ars__park() and ars__wake() work on it as on a task: it is
+ * never cancelled, and blocks.
  */
 typedef struct ars__thread {
     uint64_t ars__room[40];
 } ars__thread;
 
 ars__task *ars__thread_begin(ars__thread *room);
-void ars__thread_end(ars__thread *room);
 
 #endif

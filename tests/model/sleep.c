@@ -18,10 +18,10 @@
  */
 #include "model.h"
 
+#include <arsenal/spin.h>
 #include <stdio.h>
 
 #include "sync/inbox.h"
-#include "sync/spin.h"
 
 enum { AWAKE, ON_FUTEX, IN_POLLER };         /* as in run/sched.h */
 enum { STOP_IDLE = 1, STOP_CLOSE = 4 };      /* as in run/sched.h */
@@ -60,7 +60,7 @@ typedef struct worker {
 
 static struct {
     ars_atomic_u32 searching, asleep, stop, left, queued, outside, ended;
-    ars__spin queue_lock;
+    ars_spin queue_lock;
     uint64_t queue_first; /* a task's number from 1, 0: none; at most one is queued at a time */
 } rt;
 static worker workers[2];
@@ -174,21 +174,21 @@ static void ars__sched_drain(worker *w, uint32_t *mine)
 
 static void ars__queue_append(task *t)
 {
-    ars__spin_lock(&rt.queue_lock);
+    ars_spin_lock(&rt.queue_lock);
     MODEL_CHECK(model_read(&rt.queue_first) == 0);
     model_write(&rt.queue_first, (uint64_t)(t - tasks) + 1);
     ars_atomic_u32_add_seq_cst(&rt.queued, 1);
-    ars__spin_unlock(&rt.queue_lock);
+    ars_spin_unlock(&rt.queue_lock);
 }
 
 static uint32_t ars__queue_take(void)
 {
     if (ars_atomic_u32_load_relaxed(&rt.queued) == 0) return 0;
-    ars__spin_lock(&rt.queue_lock);
+    ars_spin_lock(&rt.queue_lock);
     uint64_t first = model_read(&rt.queue_first);
     model_write(&rt.queue_first, 0);
     if (first) ars_atomic_u32_add_seq_cst(&rt.queued, (uint32_t)-1);
-    ars__spin_unlock(&rt.queue_lock);
+    ars_spin_unlock(&rt.queue_lock);
     if (!first) return 0;
     MODEL_CHECK(model_read(&tasks[first - 1].content) == 7);
     return GOT_NEW;

@@ -63,11 +63,6 @@ int ars__os_thread_yield(void)
     return (int)ARS__SYS(SYS_sched_yield);
 }
 
-int ars__os_thread_id(void)
-{
-    return (int)ARS__SYS(SYS_gettid);
-}
-
 int ars__os_sigpipe_block(void)
 {
     uint64_t before = 0;
@@ -86,13 +81,4 @@ int ars__os_sigpipe_restore(int was_unblocked)
         rc = ARS__SYS(SYS_rt_sigtimedwait, &sigpipe_set, NULL, &no_wait, sizeof sigpipe_set);
     } while (rc > 0 || rc == ARS_EINTR);
     return (int)ARS__SYS(SYS_rt_sigprocmask, SIG_UNBLOCK, &sigpipe_set, NULL, sizeof sigpipe_set);
-}
-
-int ars__os_random(void *p, size_t n)
-{
-    if (n > 256) return ARS_EINVAL;
-    long rc = ARS__SYS(SYS_getrandom, p, n, 0);
-    if (rc < 0) return (int)rc;
-    /* Up to 256 bytes come whole unless a signal interrupts the wait for the first entropy after boot. */
-    return (size_t)rc == n ? 0 : ARS_EINTR;
 }
