@@ -70,7 +70,7 @@ static int root(void *addr)
 
 int main(int argc, char **argv)
 {
-    static const char *const backends[] = {"auto", "uring", "epoll"};
+    static const char *const backends[] = {"auto", "uring", "epoll", "poll"};
     const char *address = "127.0.0.1:7000", *backend = "auto";
     ars_config config = {0};
     ars_addr addr;
@@ -81,10 +81,10 @@ int main(int argc, char **argv)
         else
             address = argv[i];
     }
-    while (config.backend < 3 && strcmp(backend, backends[config.backend])) config.backend++;
-    if (config.backend == 3 || ars_addr_parse(&addr, address) < 0) {
+    while (config.backend < 4 && strcmp(backend, backends[config.backend])) config.backend++;
+    if (config.backend == 4 || ars_addr_parse(&addr, address) < 0) {
         fprintf(stderr,
-                "usage: echo [IP:PORT | unix:PATH] [--backend auto|uring|epoll], not %s %s\n",
+                "usage: echo [IP:PORT | unix:PATH] [--backend auto|uring|epoll|poll], not %s %s\n",
                 address, backend);
         return 2;
     }

@@ -55,6 +55,7 @@ static const fault_error e_option[] = {FOREVER(ARS_EOPNOTSUPP), FOREVER(ARS_ENOB
 static const fault_error e_unlink[] = {FOREVER(ARS_EACCES), NONE};
 static const fault_error e_epoll_ctl[] = {FOREVER(ARS_ENOMEM), FOREVER(ARS_ENOSPC), NONE};
 static const fault_error e_epoll_wait[] = {PASSING(ARS_EINTR), NONE};
+static const fault_error e_poll_wait[] = {PASSING(ARS_EINTR), PASSING(ARS_ENOMEM), NONE};
 static const fault_error e_uring_setup[] = {FOREVER(ARS_EPERM),  FOREVER(ARS_ENOSYS),
                                             FOREVER(ARS_EINVAL), FOREVER(ARS_ENOMEM),
                                             FOREVER(ARS_EMFILE), NONE};
@@ -122,6 +123,8 @@ static const fault_error e_uring_register[] = {FOREVER(ARS_EINVAL), FOREVER(ARS_
     X(PLAIN, int, interface_index, e_open, (const char *name), (name))                             \
     X(PLAIN, int, interface_name, e_open, (unsigned index, char name[ARS__OS_INTERFACE_NAME]),     \
       (index, name))                                                                               \
+    X(PLAIN, int, poll_wait, e_poll_wait, (struct pollfd * fds, unsigned n, ars_time deadline),    \
+      (fds, n, deadline))                                                                          \
     X(PLAIN, int, epoll_create, e_open, (void), ())                                                \
     X(PLAIN, int, epoll_ctl, e_epoll_ctl, (int ep, int op, int fd, struct epoll_event *ev),        \
       (ep, op, fd, ev))                                                                            \

@@ -521,6 +521,13 @@ static void chooses(void)
     expect(end.status == 0 && end.signal == 0 ? "io_uring" : "epoll");
     expected_backend = "epoll";
     run_on(ARS_BACKEND_EPOLL, echo_on_expected, 0);
+    expected_backend = "poll";
+    run_on(ARS_BACKEND_POLL, echo_on_expected, 0);
+    /* Where the better ones are refused it comes by itself. */
+    fault_at("uring_setup", 1, ARS_EPERM, -1);
+    fault_at("epoll_create", 1, ARS_EPERM, -1);
+    expect("poll");
+    fault_reset();
 }
 
 /* Each step of the ladder of flags, and each way in which there is no io_uring in the end. */
@@ -624,8 +631,14 @@ static void survive_epoll(const ars_alloc *alloc)
     survive_on(ARS_BACKEND_EPOLL, alloc);
 }
 
+static void survive_poll(const ars_alloc *alloc)
+{
+    survive_on(ARS_BACKEND_POLL, alloc);
+}
+
 static void no_memory(void)
 {
+    CHECK(sweep_alloc("poll", survive_poll) > 5);
     CHECK(sweep_alloc("auto", survive_uring) > 5);
     CHECK(sweep_alloc("epoll", survive_epoll) > 5);
 }
@@ -634,6 +647,7 @@ static void failing_calls(void)
 {
     CHECK(sweep_os("auto", survive_uring) > 50);
     CHECK(sweep_os("epoll", survive_epoll) > 50);
+    CHECK(sweep_os("poll", survive_poll) > 50);
 }
 
 /* The contract, one case after the other. */

@@ -87,6 +87,7 @@ static uintptr_t a_thread(void)
     X(interface_index, ("no such thing"))                                                          \
     X(interface_name, (999999, buffer))                                                            \
     X(poll, (-1, 1))                                                                               \
+    X(poll_wait, (NULL, 0, 0))                                                                     \
     X(epoll_create, ())                                                                            \
     X(epoll_ctl, (-1, EPOLL_CTL_DEL, 0, NULL))                                                     \
     X(epoll_wait, (-1, NULL, 1, 0))                                                                \

@@ -35,8 +35,8 @@ static inline int is_refused(unsigned backend)
 /* Runs 'fn' in a runtime with each backend that can be had; it must return 0 and leave nothing. */
 static inline void on_each_backend_with(unsigned workers, ars_fn *fn)
 {
-    static const char *const names[] = {"auto", "io_uring", "epoll"};
-    for (unsigned backend = ARS_BACKEND_URING; backend <= ARS_BACKEND_EPOLL; backend++) {
+    static const char *const names[] = {"auto", "io_uring", "epoll", "poll"};
+    for (unsigned backend = ARS_BACKEND_URING; backend <= ARS_BACKEND_POLL; backend++) {
         static world w;
         if (is_refused(backend)) {
             CHECK_EQ(backend, ARS_BACKEND_URING);

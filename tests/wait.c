@@ -174,6 +174,97 @@ static int reused_task(void *arg)
 }
 BACKEND_CASE(reused)
 
+/*
+ * A descriptor is closed while somebody waits for it, and its number becomes
+ * another one's: who waits for that one hears of it and of nothing else, also
+ * where a duplicate keeps the first one open; and who waited for the first one
+ * is not forgotten.  poll(2) cannot tell them apart.
+ */
+static int replaced_task(void *arg)
+{
+    (void)arg;
+    (void)!first_io(NULL);
+    int by_number = strcmp(backend_name(), "poll") == 0;
+    for (int i = 0; i < 20; i++) {
+        int a[2], b[2], keep = -1;
+        CHECK_EQ(pipe2(a, O_CLOEXEC), 0);
+        CHECK_EQ(pipe2(b, O_CLOEXEC), 0);
+        int fd = a[0];
+        waiting w = {.fd = fd, .events = ARS_FD_IN, .deadline = ARS_FOREVER}, other = w, next = w;
+        ars_group old, new;
+        CHECK_EQ(ars_group_init(&old, NULL, ARS_COLLECT), 0);
+        go_beside(&old, wait_it, &w);
+        go_beside(&old, wait_it, &other);
+        settle();
+        CHECK_EQ(ars_sleep(ars_after(1)), 0); /* they are with the kernel */
+        if (i % 2) keep = dup(fd);
+        CHECK_EQ(dup3(b[0], fd, O_CLOEXEC), fd);
+        start(&new, wait_it, &next);
+        settle();
+        if (keep >= 0) {
+            CHECK_EQ(write(a[1], "x", 1), 1);
+            CHECK_EQ(ars_sleep(ars_after(ARS_MILLISECOND)), 0);
+            CHECK_EQ(next.result, 0);
+        }
+        if (!by_number && i % 3 == 0) {
+            /* The last of those who waited for the first one leaves. */
+            ars_group_cancel(&old, 0);
+            CHECK(ars_group_wait(&old, soon()) < 0);
+            CHECK_EQ(next.result, 0);
+        }
+        CHECK_EQ(write(b[1], "x", 1), 1);
+        CHECK_EQ(ars_group_wait(&new, soon()), 0);
+        CHECK_EQ(next.result, ARS_FD_IN);
+        ars_group_cancel(&old, 0);
+        (void)!ars_group_wait(&old, soon());
+        if (!by_number && keep < 0) CHECK(w.result < 0 && other.result == w.result);
+        if (!by_number && keep >= 0) CHECK(w.result == ARS_FD_IN || w.result == ARS_EBADF);
+        CHECK(w.result != 0 && other.result != 0);
+        if (keep >= 0) close(keep);
+        close(fd);
+        close(a[1]);
+        close(b[0]);
+        close(b[1]);
+    }
+    return 0;
+}
+BACKEND_CASE(replaced)
+
+/* The same when the number becomes a connection's, whose registration must stay what it is. */
+static int becomes_connection_task(void *arg)
+{
+    (void)arg;
+    int s[2];
+    char byte;
+    ars_addr addr;
+    ars_listener *listener = listen_at("127.0.0.1:0", &addr);
+    peer p;
+    CHECK_EQ(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, s), 0);
+    waiting w[2] = {{.fd = s[0], .events = ARS_FD_IN, .deadline = ARS_FOREVER}};
+    w[1] = w[0];
+    ars_group old;
+    CHECK_EQ(ars_group_init(&old, NULL, ARS_COLLECT), 0);
+    for (int i = 0; i < 2; i++) go_beside(&old, wait_it, &w[i]);
+    settle();
+    p.fd = plain_connect(&addr);
+    close(s[0]);
+    CHECK_EQ(ars_listener_accept(listener, &p.conn, soon()), 0);
+    CHECK_EQ(ars_conn_read(p.conn, &byte, 1, ars_after(ARS_MILLISECOND)), ARS_ETIMEDOUT);
+    ars_group_cancel(&old, 0);
+    CHECK(ars_group_wait(&old, soon()) < 0);
+    int rc = ars_wait_fd(s[0], ARS_FD_IN, ars_after(ARS_MILLISECOND));
+    CHECK_EQ(rc, strcmp(backend_name(), "epoll") == 0 ? ARS_EBUSY : ARS_ETIMEDOUT);
+    for (int i = 0; i < 3; i++) {
+        plain_send(p.fd, "x", 1);
+        CHECK_EQ(ars_conn_read(p.conn, &byte, 1, soon()), 1);
+    }
+    peer_close(&p);
+    ars_listener_close(listener);
+    close(s[1]);
+    return 0;
+}
+BACKEND_CASE(becomes_connection)
+
 static int signals_task(void *arg)
 {
     (void)arg;
@@ -198,7 +289,8 @@ static int signals_task(void *arg)
 BACKEND_CASE(signals)
 
 static const test_case cases[] = {
-    {"ready", ready},     {"refuses", refuses}, {"files", files},     {"cancel", cancel},
-    {"several", several}, {"reused", reused},   {"signals", signals},
+    {"ready", ready},     {"refuses", refuses},   {"files", files},
+    {"cancel", cancel},   {"several", several},   {"reused", reused},
+    {"signals", signals}, {"replaced", replaced}, {"becomes_connection", becomes_connection},
 };
 TEST_MAIN(cases)

@@ -239,7 +239,7 @@ int main(int argc, char **argv)
     const struct option options[] = {
         {"connections", OPTION_INT, &connections, 1, CLIENT_CONNECTIONS_MAX, "N", "(10000)"},
         {"seconds", OPTION_NUMBER, &d.seconds, 0.1, 86400, "S", "of load (10)"},
-        {"backend", OPTION_TEXT, &d.backend, 0, 0, "NAME", "uring, epoll or auto (auto)"},
+        {"backend", OPTION_TEXT, &d.backend, 0, 0, "NAME", "uring, epoll, poll or auto (auto)"},
         {"json", OPTION_FLAG, &d.json, 0, 0, NULL, "the result as JSON, on the last line"},
         {0}};
     const struct command_line cl = {
@@ -248,8 +248,9 @@ int main(int argc, char **argv)
         options, NULL};
 
     options_parse(&cl, argc, argv);
-    if (strcmp(d.backend, "uring") && strcmp(d.backend, "epoll") && strcmp(d.backend, "auto"))
-        options_fail(&cl, "--backend is uring, epoll or auto, not '%s'", d.backend);
+    if (strcmp(d.backend, "uring") && strcmp(d.backend, "epoll") && strcmp(d.backend, "poll") &&
+        strcmp(d.backend, "auto"))
+        options_fail(&cl, "--backend is uring, epoll, poll or auto, not '%s'", d.backend);
     d.connections = (int)connections;
     int rc = run(&d);
     if (d.requests > 0 && d.json)

@@ -15,9 +15,10 @@ ARS_BEGIN_DECLS
 
 /* Which kernel interface does the I/O. */
 enum ars_backend {
-    ARS_BACKEND_AUTO = 0, /* io_uring where it can be had, else epoll */
+    ARS_BACKEND_AUTO = 0, /* the first of these that can be had */
     ARS_BACKEND_URING = 1,
-    ARS_BACKEND_EPOLL = 2
+    ARS_BACKEND_EPOLL = 2,
+    ARS_BACKEND_POLL = 3 /* poll(2): a turn costs time for each descriptor that is waited for */
 };
 
 /*
@@ -115,7 +116,7 @@ typedef struct ars_run_stats {
     uint64_t guards_protect; /* stacks guarded by page protection */
     uint64_t guards_canary;  /* stacks guarded by a canary only */
     uint64_t operations;     /* I/O operations that the kernel has not completed */
-    const char *backend;     /* "io_uring", "epoll", or NULL before the first I/O call */
+    const char *backend;     /* "io_uring", "epoll", "poll", or NULL before the first I/O call */
     uint64_t ars__reserved[7];
 } ars_run_stats;
 

@@ -20,14 +20,19 @@ enum ars_fd_events {
 
 /*
  * ars_wait_fd() waits until 'fd' is ready for at least one of 'events'
- * (ARS_FD_IN, ARS_FD_OUT, or both), has an error or is hung up.  Nothing is
- * registered with the kernel before or after, so the descriptor may be closed
- * at any other time.  A regular file is always ready.
+ * (ARS_FD_IN, ARS_FD_OUT, or both), has an error or is hung up.  Any number of
+ * tasks may wait for the same one.  A regular file is always ready.
+ *
+ * The descriptor may be closed at any time when nobody waits for it.  Who waits
+ * for one that is closed learns of it with ARS_EBADF, or of nothing until the
+ * deadline or a cancel; and of nothing that happens to the next descriptor with
+ * its number, except that the backend "poll" knows descriptors by number only.
  *
  * Returns the events that hold, > 0, or
  *   ARS_ETIMEDOUT  the deadline passed (with deadline 0: not ready now)
  *   ARS_ECANCELED  the task is cancelled; never with deadline 0
  *   ARS_EBADF      'fd' is not an open descriptor
+ *   ARS_EBUSY      'fd' belongs to a connection or listener (with "epoll" only)
  *   ARS_EINVAL     no or unknown events, or called on a plain thread
  *   ARS_ENOMEM     no memory; or another error of the operating system
  *

@@ -3,13 +3,13 @@
 #define ARS_IO_BACKEND_H
 
 /*
- * The contract between Arsenal and a kernel's I/O interface; one page, two
- * backends so far (io_uring, epoll).
+ * The contract between Arsenal and a kernel's I/O interface; one page, three
+ * backends so far (io_uring, epoll, poll).
  *
  * It is shaped by completion: submit a request, and its done() comes exactly
  * once, on the loop's thread, when nobody touches the request or its buffer
- * any more.  io_uring is made that way; epoll waits for readiness and makes
- * the system call itself.
+ * any more.  io_uring is made that way; epoll and poll wait for readiness and
+ * make the system call themselves (ready.h).
  *
  * Every submit tries first.  What can be had at once is returned by submit()
  * and done() is not called; ARS__PENDING says that done() will come.
@@ -77,7 +77,10 @@ struct ars__request {
     union {
         size_t progress; /* SEND */
         uint64_t loan;   /* LOAN: what to give back */
-        int fd;          /* POLL */
+        struct {         /* POLL */
+            int fd;
+            uint32_t watch; /* ready.h */
+        };
     };
     void *user; /* done()'s own */
     ars__request *next;
@@ -113,7 +116,7 @@ struct ars__source {
     uint8_t sending : 1;
     uint8_t cancel_owed : 1; /* a cancel could not be submitted yet */
     uint8_t eof : 1;
-    /* Of epoll: what the kernel said last. */
+    /* Of epoll and poll: what the kernel said last. */
     uint8_t readable : 1;
     uint8_t writable : 1;
     uint8_t hung_up : 1;
@@ -263,6 +266,26 @@ void ars__request_wake(ars__request *request, int32_t result);
 
 /* For backends: the first writer's request has ended; starts the next. */
 void ars__send_done(ars__source *source, int32_t result);
+/*
+ * Errors of accept(2) that belong to a connection that is gone, not to the
+ * listener: Linux passes on what the new socket has met.
+ */
+static inline int ars__accept_is_gone(int error)
+{
+    switch (error) {
+    case ARS_ECONNABORTED:
+    case ARS_EINTR:
+    case -64:  /* ENONET */
+    case -71:  /* EPROTO */
+    case -92:  /* ENOPROTOOPT */
+    case -100: /* ENETDOWN */
+    case -112: /* EHOSTDOWN */
+    case ARS_EHOSTUNREACH:
+    case ARS_ENETUNREACH: return 1;
+    default: return 0;
+    }
+}
+
 /* For backends: hands an accepted descriptor to whoever waits, or keeps it. */
 void ars__accept_done(ars__source *source, int fd);
 /* For backends: hands an error to whoever waits for a connection; whether somebody still does. */

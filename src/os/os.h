@@ -20,6 +20,7 @@
 
 struct sockaddr;
 struct epoll_event;
+struct pollfd;
 struct io_uring_params;
 
 /* ---- time ---- */
@@ -136,6 +137,8 @@ int ars__os_interface_name(unsigned index, char name[ARS__OS_INTERFACE_NAME]);
 
 /* Which of 'events' hold now, or an error or hang-up; 0: none.  Never waits. */
 int ars__os_poll(int fd, unsigned events);
+/* poll(2) until 'deadline', in nanoseconds. */
+int ars__os_poll_wait(struct pollfd *fds, unsigned n, ars_time deadline);
 int ars__os_epoll_create(void);
 int ars__os_epoll_ctl(int ep, int op, int fd, struct epoll_event *ev);
 /* Waits until 'deadline' (0: does not wait); number of events.  Nanoseconds where the kernel can, else rounded up to ms. */

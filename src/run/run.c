@@ -326,7 +326,7 @@ static int config_valid(const ars_config *config)
         for (unsigned i = 0; i < config->workers && i < ARS_WORKERS_MAX; i++)
             if (config->strategies[i] > ARS_MINIMAL_MEMORY) return 0;
     }
-    return config->backend <= ARS_BACKEND_EPOLL && config->race_strict <= 1 && config->grace >= 0 &&
+    return config->backend <= ARS_BACKEND_POLL && config->race_strict <= 1 && config->grace >= 0 &&
            config->workers <= ARS_WORKERS_MAX && config->strategy <= ARS_MINIMAL_MEMORY &&
            reserved == 0;
 }

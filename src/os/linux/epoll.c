@@ -4,6 +4,7 @@
 
 #include <arsenal/atomic.h>
 
+#include <poll.h>
 #include <sys/epoll.h>
 #include <time.h>
 
@@ -58,4 +59,11 @@ int ars__os_epoll_wait(int ep, struct epoll_event *evs, int n, ars_time deadline
     if (rc != ARS_ENOSYS && rc != ARS_EPERM) return (int)rc;
     ars_atomic_u32_store_relaxed(&milliseconds_only, 1);
     return wait_milliseconds(ep, evs, n, deadline);
+}
+
+int ars__os_poll_wait(struct pollfd *fds, unsigned n, ars_time deadline)
+{
+    ars__timespec ts = {0, 0};
+    if (deadline != ARS_FOREVER) ts = ars__timespec_of(span_until(deadline));
+    return (int)ARS__SYS(SYS_ppoll, fds, n, deadline == ARS_FOREVER ? NULL : &ts, NULL, 8);
 }
