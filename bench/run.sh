@@ -39,7 +39,11 @@ done
 
 records=$(mktemp) || exit 1
 trap 'rm -f "$records"' EXIT
-trap 'exit 130' INT TERM
+child=''
+trap '[ -z "$child" ] || kill -9 "$child"; exit 130' INT TERM HUP
+# What a program starts dies with it (tools/process.h), and it with this script, however that ends.
+alone=''
+setpriv --pdeathsig KILL true 2>/dev/null && alone='setpriv --pdeathsig KILL --'
 if [ -n "$json" ]; then
     (: >>"$json") 2>/dev/null || die 1 "cannot write $json"
 fi
@@ -81,7 +85,13 @@ run() {
     group=$1
     shift
     [ -x "$build/bench/$group" ] || die 1 "$build/bench/$group is not built"
-    "$build/bench/$group" ${peers:+"$peers"} ${quick:+"$quick"} "$@" --json "$records"
+    # In the background: a trap waits for what runs in front.
+    $alone "$build/bench/$group" ${peers:+"$peers"} ${quick:+"$quick"} "$@" --json "$records" &
+    child=$!
+    wait "$child"
+    rc=$?
+    child=''
+    return $rc
 }
 
 bad=''

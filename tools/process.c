@@ -49,7 +49,8 @@ int process_start(struct process *p, const char *name, const char *const *argv, 
     *p = (struct process){.name = name, .in = -1, .out = -1};
     if (pipe2(in, O_CLOEXEC)) goto failed;
     if (pipe2(out, O_CLOEXEC)) goto failed_in;
-    p->pid = fork();
+    /* Not fork(): that would have each page of a large parent fault once more. */
+    p->pid = vfork();
     if (p->pid < 0) goto failed_out;
     if (p->pid == 0) become(argv, cpu, in[0], out[1], parent);
     close(in[0]);
