@@ -2,18 +2,12 @@
 /* Many values in one call: ars_chan_send_many(), ars_chan_recv_many(). */
 #include <arsenal/chan.h>
 
+#include "chans.h"
 #include "crew.h"
-
-static ars_chan *fresh(size_t cap)
-{
-    ars_chan *chan = NULL;
-    CHECK_EQ(ars_chan_new(&chan, sizeof(long), cap, NULL), 0);
-    return chan;
-}
 
 static void takes_what_goes(void)
 {
-    ars_chan *chan = fresh(5);
+    ars_chan *chan = fresh(sizeof(long), 5);
     long in[9] = {1, 2, 3, 4, 5, 6, 7, 8, 9}, out[9] = {0};
     CHECK_EQ(ars_chan_recv_many(chan, out, 9, 0), ARS_ETIMEDOUT);
     CHECK_EQ(ars_chan_send_many(chan, in, 0, ARS_FOREVER), 0);
@@ -61,7 +55,7 @@ static int meets_waiters(void *arg)
 {
     (void)arg;
     for (size_t cap = 0; cap < 4; cap++) {
-        ars_chan *chan = fresh(cap);
+        ars_chan *chan = fresh(sizeof(long), cap);
         part p[5];
         long values[12] = {10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21}, out[12];
         crew c;
@@ -138,7 +132,7 @@ static int streams(void *arg)
     static const size_t caps[] = {0, 1, 5, 64};
     for (int k = 0; k < 4; k++) {
         for (int threads = 0; threads < 3; threads++) {
-            ars_chan *chan = fresh(caps[k]);
+            ars_chan *chan = fresh(sizeof(long), caps[k]);
             crew c;
             crew_begin(&c);
             threads == 1 ? crew_thread(&c, pours, chan) : crew_task(&c, pours, chan);

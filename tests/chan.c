@@ -3,37 +3,10 @@
 #include <arsenal/chan.h>
 
 #include "base/san.h"
+#include "chans.h"
 #include "crew.h"
 #include "fault.h"
-
-static ars_chan *fresh(size_t elem, size_t cap)
-{
-    ars_chan *chan = NULL;
-    CHECK_EQ(ars_chan_new(&chan, elem, cap, NULL), 0);
-    return chan;
-}
-
-static void send(ars_chan *chan, long value)
-{
-    CHECK_EQ(ars_chan_send(chan, &value, ARS_FOREVER), 0);
-}
-
-static long recv(ars_chan *chan)
-{
-    long value = -1;
-    CHECK_EQ(ars_chan_recv(chan, &value, ARS_FOREVER), 0);
-    return value;
-}
-
-static char trail[64];
-
-static void note(char c)
-{
-    size_t n = strlen(trail);
-    CHECK(n + 1 < sizeof trail);
-    trail[n] = c;
-    trail[n + 1] = '\0';
-}
+#include "trail.h"
 
 /* ---- values and order ---- */
 

@@ -4,14 +4,8 @@
 
 #include <stdlib.h>
 
+#include "chans.h"
 #include "crew.h"
-
-static ars_chan *fresh(size_t elem, size_t cap)
-{
-    ars_chan *chan = NULL;
-    CHECK_EQ(ars_chan_new(&chan, elem, cap, NULL), 0);
-    return chan;
-}
 
 /* ---- many senders and receivers ---- */
 

@@ -3,6 +3,7 @@
 #include <arsenal/rwlock.h>
 
 #include "locks.h"
+#include "trail.h"
 
 static void read_lock(ars_rwlock *lock)
 {
@@ -85,16 +86,6 @@ static int excludes(void *arg)
 }
 
 /* ---- order; on one worker ---- */
-
-static char trail[32];
-
-static void note(char c)
-{
-    size_t n = strlen(trail);
-    CHECK(n + 1 < sizeof trail);
-    trail[n] = c;
-    trail[n + 1] = '\0';
-}
 
 static int noted_read(void *arg)
 {

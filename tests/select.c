@@ -7,32 +7,14 @@
 #include <math.h>
 #include <stdlib.h>
 
+#include "chans.h"
 #include "crew.h"
-
-static ars_chan *fresh(size_t cap)
-{
-    ars_chan *chan = NULL;
-    CHECK_EQ(ars_chan_new(&chan, sizeof(long), cap, NULL), 0);
-    return chan;
-}
-
-static void send(ars_chan *chan, long value)
-{
-    CHECK_EQ(ars_chan_send(chan, &value, ARS_FOREVER), 0);
-}
-
-static long recv(ars_chan *chan)
-{
-    long value = -1;
-    CHECK_EQ(ars_chan_recv(chan, &value, ARS_FOREVER), 0);
-    return value;
-}
 
 /* ---- one thing at a time ---- */
 
 static void does_what_is_ready(void)
 {
-    ars_chan *a = fresh(1), *b = fresh(1);
+    ars_chan *a = fresh(sizeof(long), 1), *b = fresh(sizeof(long), 1);
     long got = 0, give = 4;
     ars_case cases[] = {ARS_RECV(a, &got), ARS_SEND(b, &give)};
     CHECK_EQ(ars_select(cases, 2, 0), 1);
@@ -50,7 +32,7 @@ static void does_what_is_ready(void)
 
 static void cases_switched_off(void)
 {
-    ars_chan *a = fresh(1);
+    ars_chan *a = fresh(sizeof(long), 1);
     long got = 0, give = 4;
     ars_case cases[] = {ARS_RECV(NULL, &got), ARS_SEND(a, &give), {0}};
     CHECK_EQ(ars_select(cases, 3, ARS_FOREVER), 1);
@@ -117,7 +99,8 @@ static int select_one(void *arg)
 static int closed(void *arg)
 {
     (void)arg;
-    ars_chan *a = fresh(1), *b = fresh(0), *c = fresh(0), *pair[2];
+    ars_chan *a = fresh(sizeof(long), 1), *b = fresh(sizeof(long), 0), *c = fresh(sizeof(long), 0),
+             *pair[2];
     long got = 0, give = 4;
     send(a, 3);
     CHECK_EQ(ars_chan_close(a), 0);
@@ -136,8 +119,8 @@ static int closed(void *arg)
         crew team;
         int results[4];
         ars_task_opt opt = {0};
-        pair[0] = fresh(0);
-        pair[1] = fresh(0);
+        pair[0] = fresh(sizeof(long), 0);
+        pair[1] = fresh(sizeof(long), 0);
         crew_begin(&team);
         for (int i = 0; i < 4; i++) {
             opt.result = &results[i];
@@ -184,7 +167,7 @@ static int eight_ready(void *arg)
     long picks[EIGHT] = {0}, pairs[EIGHT] = {0}, value = 0, n = test_times(1000000, 100000);
     int before = 0;
     for (int i = 0; i < EIGHT; i++) {
-        chans[i] = fresh(1);
+        chans[i] = fresh(sizeof(long), 1);
         send(chans[i], i);
         cases[i] = ARS_RECV(chans[i], &value);
     }
@@ -225,7 +208,7 @@ static void fair_over_eight(void)
 static int closed_competes(void *arg)
 {
     (void)arg;
-    ars_chan *open = fresh(1), *closed_one = fresh(0);
+    ars_chan *open = fresh(sizeof(long), 1), *closed_one = fresh(sizeof(long), 0);
     long value = 0, n = 10000, picks[2] = {0};
     CHECK_EQ(ars_chan_close(closed_one), 0);
     send(open, 1);
@@ -274,7 +257,7 @@ static int gathers(void *arg)
         crew_begin(&c);
         for (int i = 0; i < N; i++) {
             next[i] = (i + 1) * 10000;
-            f[i] = (feed){fresh(cap), next[i], EACH};
+            f[i] = (feed){fresh(sizeof(long), cap), next[i], EACH};
             cases[i] = ARS_RECV(f[i].chan, &value);
             i == 2 ? crew_thread(&c, feeds, &f[i]) : crew_task(&c, feeds, &f[i]);
         }
@@ -307,7 +290,7 @@ static void *gathers_on_a_thread(void *arg)
 static int feeds_a_thread(void *arg)
 {
     (void)arg;
-    feed f[2] = {{fresh(0), 1, 2000}, {fresh(1), 1, 2000}};
+    feed f[2] = {{fresh(sizeof(long), 0), 1, 2000}, {fresh(sizeof(long), 1), 1, 2000}};
     crew c;
     pthread_t thread;
     void *sum;
@@ -333,7 +316,7 @@ static void waits_for_the_first(void)
 static int losers(void *arg)
 {
     (void)arg;
-    ars_chan *a = fresh(0), *b = fresh(0);
+    ars_chan *a = fresh(sizeof(long), 0), *b = fresh(sizeof(long), 0);
     long value = 0, give = 2;
     ars_case cases[] = {ARS_RECV(a, &value), ARS_RECV(b, &value), ARS_SEND(b, &give),
                         ARS_RECV(a, &value)};
@@ -379,7 +362,7 @@ static int cancelled(void *arg)
 static int cancels(void *arg)
 {
     (void)arg;
-    ars_chan *chan = fresh(0);
+    ars_chan *chan = fresh(sizeof(long), 0);
     ars_group group;
     long value = 0;
     CHECK_EQ(ars_group_init(&group, NULL, ARS_COLLECT), 0);
@@ -432,7 +415,7 @@ static int dancing(void *arg)
 {
     (void)arg;
     enum { N = 6 };
-    ars_chan *x = fresh(0), *y = fresh(0);
+    ars_chan *x = fresh(sizeof(long), 0), *y = fresh(sizeof(long), 0);
     dance d[N];
     crew c;
     crew_begin(&c);
@@ -492,7 +475,7 @@ static int mixture(void *arg)
         ars_sem sem = {0};
         ars_tick tick = {0};
         ars_group group;
-        mixed m = {fresh(0), &event, &sem, k % 5};
+        mixed m = {fresh(sizeof(long), 0), &event, &sem, k % 5};
         long value = 0;
         int beats = 0;
         if (m.which == 4) CHECK_EQ(ars_tick_start(&tick, ars_after(ARS_MILLISECOND), 0), 0);
@@ -529,7 +512,7 @@ static int many_cases(void *arg)
     static ars_chan *chans[N];
     long value = 0;
     for (int i = 0; i < N; i++) {
-        chans[i] = fresh(0);
+        chans[i] = fresh(sizeof(long), 0);
         cases[i] = ARS_RECV(chans[i], &value);
     }
     for (int i = 0; i < N; i += 37) {

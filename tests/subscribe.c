@@ -4,6 +4,7 @@
 
 #include <stdlib.h>
 
+#include "chans.h"
 #include "crew.h"
 #include "fault.h"
 
@@ -20,18 +21,6 @@ static ars_chan *subscribe(ars_chan *source, size_t lag)
     ars_chan *sub = NULL;
     CHECK_EQ(ars_chan_subscribe(source, &sub, lag), 0);
     return sub;
-}
-
-static void send(ars_chan *chan, long value)
-{
-    CHECK_EQ(ars_chan_send(chan, &value, ARS_FOREVER), 0);
-}
-
-static long recv(ars_chan *chan)
-{
-    long value = -1;
-    CHECK_EQ(ars_chan_recv(chan, &value, ARS_FOREVER), 0);
-    return value;
 }
 
 static void later_values_only(void)

@@ -8,17 +8,8 @@
 
 #include "base/san.h"
 #include "fault.h"
+#include "trail.h"
 #include "world.h"
-
-static char trail[64];
-
-static void note(char c)
-{
-    size_t n = strlen(trail);
-    CHECK(n + 1 < sizeof trail);
-    trail[n] = c;
-    trail[n + 1] = '\0';
-}
 
 /* ---- yield ---- */
 

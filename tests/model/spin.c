@@ -3,68 +3,8 @@
 
 #include <arsenal/spin.h>
 
-static ars_spin lock;
-static uint64_t counter, tries;
-
-static void setup(void)
-{
-    memset(&lock, 0, sizeof lock);
-    counter = tries = 0;
-    model_shared(&lock, sizeof lock);
-    model_shared(&counter, sizeof counter);
-    model_shared(&tries, sizeof tries);
-}
-
-static void count(void)
-{
-    model_write(&counter, model_read(&counter) + 1);
-    ars_spin_unlock(&lock);
-    model_result(1);
-}
-
-static void locks(void)
-{
-    ars_spin_lock(&lock);
-    count();
-}
-
-static void locks_twice(void)
-{
-    locks();
-    locks();
-}
-
-static void tries_twice(void)
-{
-    for (int i = 0; i < 2; i++) {
-        if (ars_spin_try(&lock)) {
-            tries++;
-            count();
-        } else {
-            model_result(0);
-        }
-    }
-}
-
-static void three(void)
-{
-    MODEL_CHECK(counter == 3);
-}
-
-static void four(void)
-{
-    MODEL_CHECK(counter == 4);
-}
-
-static void three_and_tries(void)
-{
-    MODEL_CHECK(counter == 3 + tries);
-}
-
-static const model_program programs[] = {
-    {"three that lock", setup, {locks, locks, locks}, three, 0},
-    {"two that lock twice", setup, {locks_twice, locks_twice}, four, 0},
-    {"three locks and two tries", setup, {locks_twice, locks, tries_twice}, three_and_tries, 0},
-};
-static const model_survivor survivors[] = {{NULL, NULL, NULL}};
-MODEL_MAIN(programs, survivors)
+#define TYPE   ars_spin
+#define LOCK   ars_spin_lock
+#define TRY    ars_spin_try
+#define UNLOCK ars_spin_unlock
+#include "lock.h"
