@@ -3,6 +3,8 @@
 
 #include <arsenal/atomic.h>
 
+#include <sys/socket.h>
+
 #include "os/os.h"
 #include "test.h"
 
@@ -48,6 +50,8 @@ static const fault_error e_recv[] = {PASSING(ARS_EINTR), FOREVER(ARS_ECONNRESET)
                                      FOREVER(ARS_ENOMEM), NONE};
 static const fault_error e_send[] = {PASSING(ARS_EINTR), FOREVER(ARS_EPIPE),
                                      FOREVER(ARS_ECONNRESET), FOREVER(ARS_ENOBUFS), NONE};
+static const fault_error e_splice[] = {PASSING(ARS_EINTR), FOREVER(ARS_EINVAL), FOREVER(ARS_ENOMEM),
+                                       NONE};
 static const fault_error e_shutdown[] = {FOREVER(ARS_ENOTCONN), NONE};
 static const fault_error e_name[] = {FOREVER(ARS_ENOBUFS), NONE};
 static const fault_error e_peer[] = {FOREVER(ARS_ENOTCONN), NONE};
@@ -94,9 +98,18 @@ static const fault_error e_uring_register[] = {FOREVER(ARS_EINVAL), FOREVER(ARS_
     X(MOVES, int64_t, write, e_write, (int fd, const void *buf, size_t n), (fd, buf, n))           \
     X(PLAIN, int, set_nonblock, e_none, (int fd, int on), (fd, on))                                \
     X(PLAIN, int, poll, e_memory, (int fd, unsigned events), (fd, events))                         \
+    X(PLAIN, int, pipe, e_open, (int fds[2]), (fds))                                               \
+    X(PLAIN, int, is_stream, e_none, (int fd), (fd))                                               \
+    X(MOVES, int64_t, pread, e_read, (int fd, void *buf, size_t n, int64_t offset, int cached),    \
+      (fd, buf, n, offset, cached))                                                                \
+    X(MOVES, int64_t, sendfile, e_send, (int socket, int file, int64_t *offset, size_t n),         \
+      (socket, file, offset, n))                                                                   \
+    X(MOVES, int64_t, splice, e_splice, (int from, int to, size_t n), (from, to, n))               \
     X(PLAIN, int, eventfd, e_open, (void), ())                                                     \
     X(PLAIN, int, socket, e_socket, (int family, int type, int protocol, int nonblock),            \
       (family, type, protocol, nonblock))                                                          \
+    X(PLAIN, int, socketpair, e_open, (int family, int type, int nonblock, int fds[2]),            \
+      (family, type, nonblock, fds))                                                               \
     X(PLAIN, int, bind, e_bind, (int fd, const struct sockaddr *addr, uint32_t len),               \
       (fd, addr, len))                                                                             \
     X(PLAIN, int, listen, e_listen, (int fd, int backlog), (fd, backlog))                          \
@@ -108,6 +121,12 @@ static const fault_error e_uring_register[] = {FOREVER(ARS_EINVAL), FOREVER(ARS_
       (fd, buf, n, dontwait))                                                                      \
     X(MOVES, int64_t, send, e_send, (int fd, const void *buf, size_t n, int dontwait),             \
       (fd, buf, n, dontwait))                                                                      \
+    X(PLAIN, int64_t, recvmsg, e_recv, (int fd, struct msghdr *msg, int dontwait),                 \
+      (fd, msg, dontwait))                                                                         \
+    X(SENDS, int64_t, sendmsg, e_send, (int fd, const struct msghdr *msg, int dontwait),           \
+      (fd, msg, dontwait))                                                                         \
+    X(PLAIN, int, recvmmsg, e_recv, (int fd, struct mmsghdr *msgs, unsigned n), (fd, msgs, n))     \
+    X(PLAIN, int, sendmmsg, e_send, (int fd, struct mmsghdr *msgs, unsigned n), (fd, msgs, n))     \
     X(PLAIN, int, shutdown, e_shutdown, (int fd, int how), (fd, how))                              \
     X(PLAIN, int, getsockopt, e_option, (int fd, int level, int name, void *value, uint32_t *len), \
       (fd, level, name, value, len))                                                               \
@@ -201,6 +220,20 @@ static unsigned hit(site *s, int64_t *value)
     if (mode == MODE_SHORT && n > (size_t)given) n = (size_t)given;                                \
     return __real_ars__os_##name arguments;
 
+/* A message cut short is the beginning of its first buffer. */
+#define WRAP_SENDS(type, name, arguments)                                                          \
+    unsigned mode = hit(&sites[SITE_##name], &given);                                              \
+    if (mode == MODE_RESULT) return (type)given;                                                   \
+    if (mode == MODE_SHORT) {                                                                      \
+        struct iovec first = *msg->msg_iov;                                                        \
+        struct msghdr cut = *msg;                                                                  \
+        if (first.iov_len > (size_t)given) first.iov_len = (size_t)given;                          \
+        cut.msg_iov = &first;                                                                      \
+        cut.msg_iovlen = 1;                                                                        \
+        return __real_ars__os_##name(fd, &cut, dontwait);                                          \
+    }                                                                                              \
+    return __real_ars__os_##name arguments;
+
 #define WRAP(how, type, name, errors, parameters, arguments)                                       \
     type __real_ars__os_##name parameters;                                                         \
     type __wrap_ars__os_##name parameters;                                                         \
@@ -240,7 +273,8 @@ void fault_short(const char *name, unsigned nth, size_t bytes)
 {
     site *s = find(name);
     long i = s - sites;
-    CHECK(i == SITE_read || i == SITE_write || i == SITE_recv || i == SITE_send);
+    CHECK(i == SITE_read || i == SITE_write || i == SITE_recv || i == SITE_send ||
+          i == SITE_pread || i == SITE_sendmsg || i == SITE_sendfile || i == SITE_splice);
     set(s, MODE_SHORT, nth, (int64_t)bytes, 1);
 }
 

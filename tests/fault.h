@@ -26,7 +26,7 @@
  */
 void fault_at(const char *site, unsigned nth, int64_t result, int times);
 
-/* The n-th call of read, write, recv or send from now on moves at most 'bytes' bytes. */
+/* The n-th call of read, write, recv, send or their like from now on moves at most 'bytes' bytes. */
 void fault_short(const char *site, unsigned nth, size_t bytes);
 
 /*

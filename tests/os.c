@@ -69,14 +69,24 @@ static uintptr_t a_thread(void)
     X(read, (-1, buffer, 1))                                                                       \
     X(write, (-1, buffer, 1))                                                                      \
     X(set_nonblock, (-1, 1))                                                                       \
+    X(pipe, (NULL))                                                                                \
+    X(is_stream, (-1))                                                                             \
+    X(pread, (-1, buffer, 1, 0, 0))                                                                \
+    X(sendfile, (-1, -1, NULL, 1))                                                                 \
+    X(splice, (-1, -1, 1))                                                                         \
     X(eventfd, ())                                                                                 \
     X(socket, (-1, 0, 0, 0))                                                                       \
+    X(socketpair, (-1, 0, 0, NULL))                                                                \
     X(bind, (-1, NULL, 0))                                                                         \
     X(listen, (-1, 0))                                                                             \
     X(accept, (-1, NULL, NULL, 0))                                                                 \
     X(connect, (-1, NULL, 0))                                                                      \
     X(recv, (-1, buffer, 1, 0))                                                                    \
     X(send, (-1, buffer, 1, 0))                                                                    \
+    X(recvmsg, (-1, NULL, 0))                                                                      \
+    X(sendmsg, (-1, NULL, 0))                                                                      \
+    X(recvmmsg, (-1, NULL, 1))                                                                     \
+    X(sendmmsg, (-1, NULL, 1))                                                                     \
     X(shutdown, (-1, 0))                                                                           \
     X(getsockopt, (-1, 0, 0, buffer, &length))                                                     \
     X(setsockopt, (-1, 0, 0, buffer, 4))                                                           \

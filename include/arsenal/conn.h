@@ -3,11 +3,13 @@
 #define ARSENAL_CONN_H
 
 #include <arsenal/addr.h>
+#include <arsenal/buf.h>
 
 ARS_BEGIN_DECLS
 
 /*
- * A connection is a stream of bytes to a peer, over TCP or a unix socket.
+ * A connection is a stream of bytes to a peer: over TCP, a unix socket, a pipe,
+ * or whatever descriptor ars_conn_from_fd() is given.
  * Reading and writing look blocking and suspend only the calling task.
  *
  *     char buf[1024];
@@ -56,6 +58,33 @@ ARS_API ARS_MUST_USE int ars_conn_dial(ars_conn **conn, const ars_addr *addr,
                                        const ars_conn_opt *opt, ars_time deadline);
 
 /*
+ * ars_conn_from_fd() makes a connection of a descriptor that the program has: a
+ * stream socket, a pipe's end, a terminal or another character device that can
+ * be waited for.  From then on 'fd' belongs to the connection.  Unless it is a
+ * socket, reading and writing on it no longer block for anybody who shares it.
+ *
+ * Returns 0; after an error 'fd' is still the caller's: ARS_EBADF; ARS_EINVAL
+ * for a file, a directory, a socket of another type, or on a plain thread;
+ * ARS_ENOMEM.
+ *
+ * Suspends: no.  Allocates: from the runtime.  Callable from: task.
+ */
+ARS_API int ars_conn_from_fd(ars_conn **conn, int fd);
+
+/*
+ * ars_conn_pair() gives two connections that are each other's peer (a pair of
+ * unix sockets), ars_conn_pipe() one to read and one to write what is read
+ * there.
+ *
+ * Returns 0, ARS_EMFILE, ARS_ENFILE, ARS_ENOMEM, or ARS_EINVAL on a plain
+ * thread.
+ *
+ * Suspends: no.  Allocates: from the runtime.  Callable from: task.
+ */
+ARS_API int ars_conn_pair(ars_conn **one, ars_conn **other);
+ARS_API int ars_conn_pipe(ars_conn **reader, ars_conn **writer);
+
+/*
  * ars_conn_read() reads up to 'n' bytes, as soon as there are any.
  *
  * Returns the number of bytes, > 0; 0 at the end of the stream, and for n = 0;
@@ -65,13 +94,30 @@ ARS_API ARS_MUST_USE int ars_conn_dial(ars_conn **conn, const ars_addr *addr,
  *   ARS_ECONNRESET  the peer reset the connection
  *   ARS_EBUSY       another task is reading, or one of another worker waits on it
  *   ARS_EBADF       the connection was closed meanwhile
- *   ARS_EINVAL      called on a plain thread
+ *   ARS_EINVAL      called on a plain thread, or n > SSIZE_MAX
  *   ARS_ENOMEM or another error of the operating system
  * More than INT32_MAX bytes are never read at once.
  *
  * Suspends: yes.  Allocates: no.  Callable from: task.
  */
 ARS_API ARS_MUST_USE int ars_conn_read(ars_conn *conn, void *buf, size_t n, ars_time deadline);
+
+/*
+ * ars_conn_read_full() reads exactly 'n' bytes, ars_conn_readv() as many as the
+ * 'count' buffers hold, one buffer after the other.
+ *
+ * Returns 0 when all of them are there, ARS_EPIPE when the stream ends before,
+ * or another error of ars_conn_read().  '*got' ('got' may be NULL) is how many
+ * bytes were read, in any case: after ARS_ETIMEDOUT or ARS_ECANCELED go on from
+ * there.  With deadline 0 they take what is there and give ARS_ETIMEDOUT if that
+ * is not all.  ARS_EINVAL if the lengths add up to more than SSIZE_MAX.
+ *
+ * Suspends: yes.  Allocates: no.  Callable from: task.
+ */
+ARS_API ARS_MUST_USE int ars_conn_read_full(ars_conn *conn, void *buf, size_t n, size_t *got,
+                                            ars_time deadline);
+ARS_API ARS_MUST_USE int ars_conn_readv(ars_conn *conn, const ars_buf *bufs, size_t count,
+                                        size_t *got, ars_time deadline);
 
 /* Bytes lent by ars_conn_read_loan(). */
 typedef struct ars_loan {
@@ -112,7 +158,7 @@ ARS_API void ars_conn_read_return(ars_loan *loan);
  *   ARS_EPIPE, ARS_ECONNRESET      the peer is gone, or the side is shut down
  *   ARS_EBUSY                      a task of another worker waits on it
  *   ARS_EBADF                      the connection was closed meanwhile
- *   ARS_EINVAL                     called on a plain thread
+ *   ARS_EINVAL                     called on a plain thread, or n > SSIZE_MAX
  *   ARS_ENOMEM or another error of the operating system
  * With deadline 0 it hands over what the kernel takes at once and gives
  * ARS_ETIMEDOUT for a rest, and when other writes are queued.
@@ -124,6 +170,16 @@ ARS_API void ars_conn_read_return(ars_loan *loan);
 ARS_API ARS_MUST_USE int ars_conn_write(ars_conn *conn, const void *buf, size_t n, size_t *sent,
                                         ars_time deadline);
 
+/*
+ * ars_conn_writev() writes the bytes of 'count' buffers, one after the other and
+ * together: as ars_conn_write() would if they lay in one.  There may be any
+ * number of them; ARS_EINVAL if their lengths add up to more than SSIZE_MAX.
+ *
+ * Suspends: yes.  Allocates: no.  Callable from: task.
+ */
+ARS_API ARS_MUST_USE int ars_conn_writev(ars_conn *conn, const ars_buf *bufs, size_t count,
+                                         size_t *sent, ars_time deadline);
+
 /* Which side ars_conn_shutdown() ends. */
 enum ars_side { ARS_READ_SIDE = 0, ARS_WRITE_SIDE = 1, ARS_BOTH_SIDES = 2 };
 
@@ -131,7 +187,8 @@ enum ars_side { ARS_READ_SIDE = 0, ARS_WRITE_SIDE = 1, ARS_BOTH_SIDES = 2 };
  * ars_conn_shutdown() ends one side or both: after ARS_WRITE_SIDE the peer
  * reads the end of the stream and can still send.
  *
- * Returns 0, ARS_ENOTCONN, or ARS_EINVAL for another 'side'.
+ * Returns 0, ARS_ENOTCONN, ARS_EINVAL for another 'side', or an error of the
+ * operating system where the connection is no socket.
  *
  * Suspends: no.  Allocates: no.  Callable from: task.
  */

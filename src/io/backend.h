@@ -24,12 +24,28 @@
  *   RECV       bytes in buf, 0 = end of stream      stream
  *   LOAN       bytes at buf, lent under id loan     stream
  *   SEND       0: all of buf went                   stream
+ *   SENDV      0: all of the ars__vec at buf went   stream
+ *   TURN       0: see below                         stream, file
+ *   POLL_IN    1: a receive may be tried again      stream, file
+ *   POLL_OUT   1: a send may be tried again         stream, file
  *   CONNECT    0; buf is the address                stream
  *   ACCEPT     the new descriptor                   listener
  *   POLL       events that hold                     a foreign descriptor
  *   MOVE       0: it is at home with the caller     any source; never submitted
  *
- * After a SEND 'progress' is the count of bytes that went, whatever the result.
+ * After a SEND or SENDV 'progress' is the count of bytes that went, whatever
+ * the result.
+ *
+ * A file is any descriptor that is not a stream socket, or a stream socket of
+ * which nothing may be received ahead.  It is non-blocking on every backend; the
+ * layer above makes the calls of its own itself, and asks for POLL_IN or
+ * POLL_OUT where one gave ARS_EAGAIN.  Streams too can be used so: POLL_IN
+ * first ends a receive that the kernel still has, whose bytes are then unread.
+ *
+ * TURN queues with the writers, and whoever gets it is the writer that is under
+ * way until ars__turn_end(): for sends that take several calls.  Meanwhile it is
+ * submitted again as POLL_OUT to wait; that one's done() leaves it the turn.  If
+ * the source is closed in the middle, 'why' says so.
  *
  * done() may make tasks ready and nothing else: no backend is prepared for
  * being called back from there.
@@ -56,6 +72,10 @@ enum ars__request_kind {
     ARS__RECV,
     ARS__LOAN,
     ARS__SEND,
+    ARS__SENDV,
+    ARS__TURN,
+    ARS__POLL_IN,
+    ARS__POLL_OUT,
     ARS__CONNECT,
     ARS__ACCEPT,
     ARS__POLL,
@@ -75,7 +95,7 @@ struct ars__request {
     void *buf;
     size_t len; /* POLL: the events, in the values of enum ars_fd_events */
     union {
-        size_t progress; /* SEND */
+        size_t progress; /* SEND, SENDV */
         uint64_t loan;   /* LOAN: what to give back */
         struct {         /* POLL */
             int fd;
@@ -86,7 +106,7 @@ struct ars__request {
     ars__request *next;
 };
 
-enum ars__source_kind { ARS__STREAM, ARS__LISTENER };
+enum ars__source_kind { ARS__STREAM, ARS__LISTENER, ARS__FILE };
 
 /* Descriptors that were accepted and not asked for, and requests that wait for one. */
 typedef struct ars__accepts {
@@ -186,13 +206,13 @@ struct ars__backend {
     /*
      * Tries; what it cannot have at once it starts and returns ARS__PENDING,
      * or, if not 'wait', leaves no request pending and returns ARS_EAGAIN.
-     * SEND, CONNECT and POLL come only with 'wait', and SEND only when no other
-     * is under way.
+     * SEND, SENDV, CONNECT and the polls come only with 'wait', and what sends
+     * only when no other is under way; TURN never comes.
      */
     int32_t (*submit)(ars__request *request, int wait);
 
     /*
-     * Asks for the end of a SEND that is under way, a CONNECT or a POLL, with
+     * Asks for the end of a SEND that is under way, a CONNECT or a poll, with
      * request->why as its result unless it completes.  done() may come before it returns, or later.
      */
     void (*cancel)(ars__request *request);
@@ -263,6 +283,14 @@ ars__request_park(ars__request *request, const ars__wait_class *wait, ars_time d
 
 /* The done() that does no more than wake the task. */
 void ars__request_wake(ars__request *request, int32_t result);
+
+/* By who has the turn: the next writer gets it.  Frees a source that was closed meanwhile. */
+void ars__turn_end(ars__source *source);
+/* For backends: a POLL_OUT has ended; it has the turn as before. */
+void ars__turn_wake(ars__request *request, int32_t result);
+
+/* For backends: one call that sends of what is left and does not wait: the bytes that went, or an error. */
+int64_t ars__send_some(ars__request *request);
 
 /* For backends: the first writer's request has ended; starts the next. */
 void ars__send_done(ars__source *source, int32_t result);

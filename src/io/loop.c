@@ -56,6 +56,8 @@ void ars__loop_close_sources(ars__loop *loop)
         node = node->next;
         /* Whoever pinned it never runs again. */
         source->pins = 0;
+        if (source->writer && source->writer->kind == ARS__TURN)
+            source->writer = source->writer->next;
         if (source->closing)
             ars__source_settle(source);
         else
@@ -66,10 +68,26 @@ void ars__loop_close_sources(ars__loop *loop)
 /* What the kernel takes at once. */
 static int32_t send_now(ars__request *request)
 {
-    int64_t n = ars__os_send(request->source->fd, request->buf, request->len, 1);
+    int64_t n = ars__send_some(request);
     if (n < 0) return n == ARS_EINTR ? ARS_EAGAIN : (int32_t)n;
-    request->progress = (size_t)n;
     return request->progress == request->len ? 0 : ARS_EAGAIN;
+}
+
+/* For one that is the first writer, or has the turn. */
+static int32_t start_writer(ars__source *source, ars__request *request, int wait)
+{
+    if (request->kind == ARS__TURN) {
+        source->writer = source->last_writer = request;
+        request->next = NULL;
+        return 0;
+    }
+    if (!wait) return send_now(request);
+    int32_t rc = source->loop->backend->submit(request, 1);
+    if (rc == ARS__PENDING && request->kind != ARS__POLL_OUT) {
+        request->next = NULL;
+        source->writer = source->last_writer = request;
+    }
+    return rc;
 }
 
 int32_t ars__submit(ars__request *request, int wait)
@@ -80,11 +98,18 @@ int32_t ars__submit(ars__request *request, int wait)
     switch (request->kind) {
     case ARS__RECV:
     case ARS__LOAN:
+    case ARS__POLL_IN:
         if (ARS__UNLIKELY(source->reader != NULL)) return ARS_EBUSY;
         rc = backend->submit(request, wait);
         if (rc == ARS__PENDING) source->reader = request;
         return rc;
+    case ARS__POLL_OUT:
+        ARS__ASSERT(source->writer == request);
+        if (request->why) return request->why;
+        return start_writer(source, request, 1);
     case ARS__SEND:
+    case ARS__SENDV:
+    case ARS__TURN:
     case ARS__CONNECT:
         request->why = 0;
         if (ARS__UNLIKELY(source->writer != NULL)) {
@@ -93,13 +118,7 @@ int32_t ars__submit(ars__request *request, int wait)
             source->last_writer = source->last_writer->next = request;
             return ARS__PENDING;
         }
-        if (!wait) return send_now(request);
-        rc = backend->submit(request, 1);
-        if (rc == ARS__PENDING) {
-            request->next = NULL;
-            source->writer = source->last_writer = request;
-        }
-        return rc;
+        return start_writer(source, request, wait);
     case ARS__ACCEPT: {
         ars__accepts *accepts = source->accepts;
         if (accepts->count > 0) {
@@ -141,6 +160,7 @@ void ars__request_interrupt(ars__task *task, int why)
     switch (request->kind) {
     case ARS__RECV:
     case ARS__LOAN:
+    case ARS__POLL_IN:
         ARS__ASSERT(source->reader == request);
         source->reader = NULL;
         break;
@@ -148,6 +168,9 @@ void ars__request_interrupt(ars__task *task, int why)
         unlink_request(&source->accepts->first, &source->accepts->last, request);
         break;
     case ARS__SEND:
+    case ARS__SENDV:
+    case ARS__TURN:
+    case ARS__POLL_OUT:
     case ARS__CONNECT:
         if (source->writer == request) {
             /* A close may have asked already. */

@@ -16,9 +16,12 @@
 static int32_t try_recv(ars__source *source, char *buf, size_t len)
 {
     while (source->readable) {
-        int64_t n = ars__os_recv(source->fd, buf, len, 1);
+        int stream = source->kind == ARS__STREAM;
+        int64_t n =
+            stream ? ars__os_recv(source->fd, buf, len, 1) : ars__os_read(source->fd, buf, len);
         if (n > 0) {
-            if ((size_t)n < len && !source->hung_up) source->readable = 0;
+            /* A terminal gives a line at a time. */
+            if ((size_t)n < len && stream && !source->hung_up) source->readable = 0;
             return (int32_t)n;
         }
         if (n == ARS_EAGAIN)
@@ -34,6 +37,7 @@ static int32_t try_read(ars__request *request)
     ars__source *source = request->source;
     if (request->kind == ARS__RECV) return try_recv(source, request->buf, request->len);
     if (!source->readable) return ARS_EAGAIN;
+    if (request->kind == ARS__POLL_IN) return 1;
     ars__lend *lend = &ars__ready_of(source->loop)->lend;
     int id = ars__lend_take(lend);
     if (id < 0) return id;
@@ -53,10 +57,8 @@ static int32_t try_send(ars__request *request)
 {
     ars__source *source = request->source;
     while (source->writable) {
-        int64_t n = ars__os_send(source->fd, (char *)request->buf + request->progress,
-                                 request->len - request->progress, 1);
+        int64_t n = ars__send_some(request);
         if (n >= 0) {
-            request->progress += (size_t)n;
             if (request->progress == request->len) return 0;
         } else if (n == ARS_EAGAIN) {
             source->writable = 0;
@@ -86,6 +88,17 @@ static int32_t connect_result(const ars__source *source)
     return rc < 0 ? rc : -error;
 }
 
+static void writer_event(ars__source *source, ars__request *writer)
+{
+    if (writer->kind == ARS__TURN) return;
+    if (writer->kind == ARS__POLL_OUT) {
+        ars__turn_wake(writer, 1);
+        return;
+    }
+    int32_t rc = writer->kind == ARS__CONNECT ? connect_result(source) : try_send(writer);
+    if (rc != ARS_EAGAIN) ars__send_done(source, rc);
+}
+
 static void stream_event(ars__source *source)
 {
     ars__request *reader = source->reader;
@@ -97,10 +110,7 @@ static void stream_event(ars__source *source)
         }
     }
     ars__request *writer = source->writer;
-    if (writer && source->writable) {
-        int32_t rc = writer->kind == ARS__CONNECT ? connect_result(source) : try_send(writer);
-        if (rc != ARS_EAGAIN) ars__send_done(source, rc);
-    }
+    if (writer && source->writable) writer_event(source, writer);
 }
 
 /* ---- listeners ---- */
@@ -137,10 +147,10 @@ void ars__ready_event(ars__source *source, unsigned events)
     }
     if (events & POLLIN) source->readable = 1;
     if (events & POLLOUT) source->writable = 1;
-    if (source->kind == ARS__STREAM)
-        stream_event(source);
-    else
+    if (source->kind == ARS__LISTENER)
         listener_event(source);
+    else
+        stream_event(source);
 }
 
 /* ---- foreign descriptors ---- */
@@ -291,7 +301,11 @@ int32_t ars__ready_submit(ars__request *request, int wait)
     if (!wait) request->source->readable = 1;
     switch (request->kind) {
     case ARS__CONNECT: return start_connect(request);
-    case ARS__SEND: rc = try_send(request); break;
+    case ARS__SEND:
+    case ARS__SENDV: rc = try_send(request); break;
+    /* The caller's own try has just failed; what comes after that will be told. */
+    case ARS__POLL_IN: request->source->readable = 0; return ARS__PENDING;
+    case ARS__POLL_OUT: request->source->writable = 0; return ARS__PENDING;
     case ARS__ACCEPT: rc = try_accept(request->source); break;
     default: rc = try_read(request); break;
     }
@@ -302,7 +316,9 @@ void ars__ready_cancel(ars__request *request)
 {
     if (request->kind == ARS__POLL)
         cancel_poll(ars__ready_of(request->loop), request);
-    else
+    else if (request->kind == ARS__POLL_OUT)
+        ars__turn_wake(request, request->why);
+    else if (request->kind != ARS__TURN)
         ars__send_done(request->source, request->why);
 }
 

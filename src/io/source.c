@@ -79,6 +79,7 @@ void ars__source_close(ars__source *source)
 void ars__source_settle(ars__source *source)
 {
     if (!source->closing || source->pins || source->receiving || source->sending) return;
+    if (source->writer && source->writer->kind == ARS__TURN) return;
     ARS__ASSERT(!source->reader && !source->writer);
     if (!ars__source_unmailed(source)) return;
     const ars_alloc *alloc = source->hub->alloc;
@@ -94,20 +95,46 @@ void ars__source_settle(ars__source *source)
     source->freed(source);
 }
 
+/* Starts those that are in the queue, until one is under way. */
+static void start_next(ars__source *source)
+{
+    ars__request *request;
+    while ((request = source->writer) != NULL) {
+        int32_t result = 0;
+        if (request->kind != ARS__TURN) {
+            result = source->loop->backend->submit(request, 1);
+            if (result == ARS__PENDING) return;
+            source->writer = request->next;
+            if (!request->next) source->last_writer = NULL;
+        }
+        int turn = request->kind == ARS__TURN;
+        request->done(request, result);
+        if (turn) return;
+    }
+}
+
 void ars__send_done(ars__source *source, int32_t result)
 {
     ars__request *request = source->writer;
-    const ars__backend *backend = source->loop->backend;
-    for (;;) {
-        ars__request *next = request->next;
-        source->writer = next;
-        if (!next) source->last_writer = NULL;
-        request->done(request, result);
-        if (!next) return;
-        result = backend->submit(next, 1);
-        if (result == ARS__PENDING) return;
-        request = next;
-    }
+    source->writer = request->next;
+    if (!request->next) source->last_writer = NULL;
+    request->done(request, result);
+    start_next(source);
+}
+
+void ars__turn_wake(ars__request *request, int32_t result)
+{
+    request->kind = ARS__TURN;
+    request->done(request, result);
+}
+
+void ars__turn_end(ars__source *source)
+{
+    ARS__ASSERT(source->writer && source->writer->kind == ARS__TURN);
+    source->writer = source->writer->next;
+    if (!source->writer) source->last_writer = NULL;
+    start_next(source);
+    if (ARS__UNLIKELY(source->closing)) ars__source_settle(source);
 }
 
 /* Room for one more; the ring is in order afterwards. */

@@ -34,6 +34,11 @@ void ars__conn_init(ars_conn *conn, ars__hub *hub, int fd)
     ars__source_init(&conn->source, hub, fd, ARS__STREAM, freed);
 }
 
+void ars__conn_init_file(ars_conn *conn, ars__hub *hub, int fd)
+{
+    ars__source_init(&conn->source, hub, fd, ARS__FILE, freed);
+}
+
 int ars__conn_open(ars_conn *conn, ars__loop *loop, int fd)
 {
     return ars__source_open(&conn->source, loop, fd, ARS__STREAM, freed);
@@ -53,7 +58,7 @@ int ars_conn_read(ars_conn *conn, void *buf, size_t n, ars_time deadline)
     if (ARS__UNLIKELY(!self)) return ARS_EINVAL;
     int rc = ars__source_enter(source, self, deadline);
     if (rc < 0) return rc;
-    if (n == 0) return 0;
+    if (ARS__UNLIKELY((ptrdiff_t)n <= 0)) return n ? ARS_EINVAL : 0;
     if (ARS__UNLIKELY(source->reader != NULL)) return ARS_EBUSY;
     ars__request *request = &source->read;
     request->kind = ARS__RECV;
@@ -145,7 +150,8 @@ int ars_conn_write(ars_conn *conn, const void *buf, size_t n, size_t *sent, ars_
     if (sent) *sent = 0;
     if (ARS__UNLIKELY(!self)) return ARS_EINVAL;
     int rc = ars__source_enter(source, self, deadline);
-    if (rc < 0 || n == 0) return rc;
+    if (rc < 0) return rc;
+    if (ARS__UNLIKELY((ptrdiff_t)n <= 0)) return n ? ARS_EINVAL : 0;
     if (ARS__UNLIKELY(source->writer != NULL))
         return write_queued(source, self, buf, n, sent, deadline);
     ars__request *request = &source->write;

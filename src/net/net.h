@@ -21,6 +21,8 @@ void ars__conn_free(ars__hub *hub, ars_conn *conn);
 
 /* Makes a connected socket a connection that is loose. */
 void ars__conn_init(ars_conn *conn, ars__hub *hub, int fd);
+/* The same with a non-blocking descriptor of which nothing is received ahead. */
+void ars__conn_init_file(ars_conn *conn, ars__hub *hub, int fd);
 /* The same at home with 'loop'.  On an error the descriptor is the caller's. */
 int ars__conn_open(ars_conn *conn, ars__loop *loop, int fd);
 

@@ -19,6 +19,8 @@
 #include <arsenal/base.h>
 
 struct sockaddr;
+struct msghdr;
+struct mmsghdr;
 struct epoll_event;
 struct pollfd;
 struct io_uring_params;
@@ -102,12 +104,23 @@ int64_t ars__os_read(int fd, void *buf, size_t n);
 int64_t ars__os_write(int fd, const void *buf, size_t n);
 /* 1: blocking off, 0: on.  Returns the previous setting. */
 int ars__os_set_nonblock(int fd, int on);
+/* A pipe: what is written to fds[1] is read from fds[0].  Both are non-blocking. */
+int ars__os_pipe(int fds[2]);
+/* Whether it is a pipe, a socket or a character device, whose bytes come one after the other; 1 or 0. */
+int ars__os_is_stream(int fd);
+/* Reads at 'offset'; 'cached' != 0: ARS_EAGAIN instead of waiting for the disk, ARS_EOPNOTSUPP if that cannot be told. */
+int64_t ars__os_pread(int fd, void *buf, size_t n, int64_t offset, int cached);
+/* Sends up to 'n' bytes of a file from '*offset' on, which it moves.  Waits if the socket does. */
+int64_t ars__os_sendfile(int socket, int file, int64_t *offset, size_t n);
+/* Moves up to 'n' bytes without copying; one of the two is a pipe.  Waits if the other one does. */
+int64_t ars__os_splice(int from, int to, size_t n);
 /* An event counter: writing adds, reading takes all; never blocks. */
 int ars__os_eventfd(void);
 
 /* ---- sockets ---- */
 
 int ars__os_socket(int family, int type, int protocol, int nonblock);
+int ars__os_socketpair(int family, int type, int nonblock, int fds[2]);
 int ars__os_bind(int fd, const struct sockaddr *addr, uint32_t len);
 int ars__os_listen(int fd, int backlog);
 /* 'len' in and out; both may be NULL. */
@@ -117,6 +130,12 @@ int ars__os_connect(int fd, const struct sockaddr *addr, uint32_t len);
 /* Never raises SIGPIPE; 'dontwait' != 0: ARS_EAGAIN instead of waiting. */
 int64_t ars__os_recv(int fd, void *buf, size_t n, int dontwait);
 int64_t ars__os_send(int fd, const void *buf, size_t n, int dontwait);
+/* With addresses and control data; received descriptors are close-on-exec. */
+int64_t ars__os_recvmsg(int fd, struct msghdr *msg, int dontwait);
+int64_t ars__os_sendmsg(int fd, const struct msghdr *msg, int dontwait);
+/* Up to 'n' datagrams; the number done, or the error of the first.  They do not wait. */
+int ars__os_recvmmsg(int fd, struct mmsghdr *msgs, unsigned n);
+int ars__os_sendmmsg(int fd, struct mmsghdr *msgs, unsigned n);
 int ars__os_shutdown(int fd, int how);
 int ars__os_getsockopt(int fd, int level, int name, void *value, uint32_t *len);
 int ars__os_setsockopt(int fd, int level, int name, const void *value, uint32_t len);

@@ -186,7 +186,7 @@ static int epoll_source_open(ars__source *source)
     loop *l = loop_of(source->loop);
     struct epoll_event ev = {.events = EPOLLIN | EPOLLET};
     ev.data.u64 = (uint64_t)source->generation << 48 | (uint64_t)(uintptr_t)source;
-    if (source->kind == ARS__STREAM) ev.events |= EPOLLOUT | EPOLLRDHUP;
+    if (source->kind != ARS__LISTENER) ev.events |= EPOLLOUT | EPOLLRDHUP;
     /* The registration tells the present state too; until then trying tells it. */
     source->readable = source->writable = 1;
     int rc = make_room(l, source->fd);

@@ -72,7 +72,7 @@ static void complete(ars__uring *u, uint64_t data, int32_t res, uint32_t flags)
             drop(u, flags);
         else if ((data & ARS__TAG_MASK) == ARS__TAG_SEND)
             ars__uring_sent(u, source, res);
-        else if (source->kind == ARS__STREAM)
+        else if (source->kind != ARS__LISTENER)
             ars__uring_received(u, source, res, flags);
         else
             ars__uring_accepted(u, source, res, flags);
@@ -229,7 +229,7 @@ static int uring_source_open(ars__source *source)
 static void uring_source_close(ars__source *source)
 {
     ars__uring *u = ars__uring_of(source->loop);
-    if (source->kind == ARS__STREAM) ars__uring_forget_unread(u, source);
+    if (source->kind != ARS__LISTENER) ars__uring_forget_unread(u, source);
     if (source->receiving && !source->receive_ending) ars__uring_end_receive(u, source);
 }
 
@@ -240,7 +240,7 @@ static int uring_source_leave(ars__source *source)
         if (!source->receive_ending) ars__uring_end_receive(u, source);
         return 0;
     }
-    return source->kind == ARS__STREAM ? ars__uring_carry(u, source) : 1;
+    return source->kind != ARS__LISTENER ? ars__uring_carry(u, source) : 1;
 }
 
 static int32_t uring_submit(ars__request *request, int wait)
@@ -248,7 +248,10 @@ static int32_t uring_submit(ars__request *request, int wait)
     if (request->kind == ARS__POLL) return ars__uring_poll(ars__uring_of(request->loop), request);
     ars__uring *u = ars__uring_of(request->source->loop);
     switch (request->kind) {
-    case ARS__SEND: return ars__uring_send(u, request);
+    case ARS__SEND:
+    case ARS__SENDV: return ars__uring_send(u, request);
+    case ARS__POLL_OUT: return ars__uring_poll_out(u, request);
+    case ARS__POLL_IN: return ars__uring_poll_in(u, request);
     case ARS__CONNECT: return ars__uring_connect(u, request);
     case ARS__ACCEPT: return ars__uring_accept(u, request, wait);
     default: return ars__uring_recv(u, request, wait);

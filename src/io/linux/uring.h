@@ -61,6 +61,7 @@ void ars__uring_turn(ars__poller *poller, ars_time deadline);
 /* ---- uring_recv.c ---- */
 
 int32_t ars__uring_recv(ars__uring *u, ars__request *request, int wait);
+int32_t ars__uring_poll_in(ars__uring *u, ars__request *request);
 int32_t ars__uring_accept(ars__uring *u, ars__request *request, int wait);
 void ars__uring_received(ars__uring *u, ars__source *source, int32_t res, uint32_t flags);
 void ars__uring_accepted(ars__uring *u, ars__source *source, int32_t res, uint32_t flags);
@@ -72,6 +73,7 @@ void ars__uring_forget_unread(ars__uring *u, ars__source *source);
 /* ---- uring_send.c ---- */
 
 int32_t ars__uring_send(ars__uring *u, ars__request *request);
+int32_t ars__uring_poll_out(ars__uring *u, ars__request *request);
 int32_t ars__uring_connect(ars__uring *u, ars__request *request);
 int32_t ars__uring_poll(ars__uring *u, ars__request *request);
 void ars__uring_sent(ars__uring *u, ars__source *source, int32_t res);

@@ -14,12 +14,13 @@ enum {
 };
 
 /* How a receive starts: waiting for data first, or looking whether there is some. */
-enum { EXPECT_NONE = IORING_RECVSEND_POLL_FIRST, EXPECT_SOME = 0 };
+enum { EXPECT_NONE = IORING_RECVSEND_POLL_FIRST, EXPECT_SOME = 0, POLL_ONLY = 1 << 15 };
 
 /*
  * Lets data come.  When all buffers are in use, a poll takes the receive's
  * place and the reader's own memory the buffer's, so that connections that
- * nobody reads cannot stop the others.
+ * nobody reads cannot stop the others; and so it is for what must not be
+ * received ahead.
  */
 static int32_t arm_recv(ars__uring *u, ars__source *source, unsigned expect)
 {
@@ -28,7 +29,7 @@ static int32_t arm_recv(ars__uring *u, ars__source *source, unsigned expect)
     if (!sqe) return ARS_ENOMEM;
     sqe->fd = source->fd;
     sqe->user_data = ars__uring_data(source, ARS__TAG_RECV);
-    if (ARS__LIKELY(u->bufs.free > 0)) {
+    if (ARS__LIKELY(u->bufs.free > 0 && source->kind == ARS__STREAM && expect != POLL_ONLY)) {
         sqe->opcode = IORING_OP_RECV;
         sqe->ioprio = (uint16_t)(IORING_RECV_MULTISHOT | expect);
         sqe->flags = IOSQE_BUFFER_SELECT;
@@ -136,15 +137,21 @@ static int32_t read_unread(ars__uring *u, ars__source *source, ars__request *req
 
 /* ---- receiving ---- */
 
+static int64_t plain_recv(const ars__source *source, void *buf, size_t n)
+{
+    if (source->kind == ARS__STREAM) return ars__os_recv(source->fd, buf, n, 1);
+    return ars__os_read(source->fd, buf, n);
+}
+
 /* Without the ring's buffers: straight into the reader's memory, or into one that is lent. */
 static int32_t recv_now(ars__uring *u, ars__request *request)
 {
-    int fd = request->source->fd;
-    if (request->kind == ARS__RECV) return (int32_t)ars__os_recv(fd, request->buf, request->len, 1);
+    ars__source *source = request->source;
+    if (request->kind == ARS__RECV) return (int32_t)plain_recv(source, request->buf, request->len);
     int id = ars__lend_take(&u->lend);
     if (id < 0) return id;
     char *p = ars__lend_at(&u->lend, (unsigned)id);
-    int32_t n = (int32_t)ars__os_recv(fd, p, ARS__LEND_SIZE, 1);
+    int32_t n = (int32_t)plain_recv(source, p, ARS__LEND_SIZE);
     if (n <= 0) {
         ars__lend_give(&u->lend, (unsigned)id);
         return n;
@@ -169,11 +176,39 @@ static int32_t look(ars__uring *u, ars__source *source, ars__request *request)
     return ARS_EAGAIN;
 }
 
+/* What is there is found by trying; a terminal's read may be interrupted. */
+static int32_t recv_file(ars__uring *u, ars__request *request, int wait)
+{
+    ars__source *source = request->source;
+    if (source->receiving && !source->polling) {
+        /* It was a stream, and what the kernel received for that comes first. */
+        if (!source->receive_ending) ars__uring_end_receive(u, source);
+        if (wait) return ARS__PENDING;
+        ars__uring_turn(&u->loop.poller, 0);
+        return look(u, source, request);
+    }
+    int32_t rc = recv_now(u, request);
+    if ((rc != ARS_EAGAIN && rc != ARS_EINTR) || !wait) return rc;
+    rc = arm_recv(u, request->source, POLL_ONLY);
+    return rc < 0 ? rc : ARS__PENDING;
+}
+
+int32_t ars__uring_poll_in(ars__uring *u, ars__request *request)
+{
+    ars__source *source = request->source;
+    if (source->carried || source->unread.count > 0 || source->eof || source->error) return 1;
+    int32_t rc = arm_recv(u, source, POLL_ONLY);
+    if (rc < 0) return rc;
+    if (!source->polling && !source->receive_ending) ars__uring_end_receive(u, source);
+    return ARS__PENDING;
+}
+
 int32_t ars__uring_recv(ars__uring *u, ars__request *request, int wait)
 {
     ars__source *source = request->source;
     int32_t rc = look(u, source, request);
     if (rc != ARS_EAGAIN) return rc;
+    if (ARS__UNLIKELY(source->kind == ARS__FILE)) return recv_file(u, request, wait);
     if (ARS__LIKELY(wait)) {
         rc = arm_recv(u, source, EXPECT_NONE);
         return rc < 0 ? rc : ARS__PENDING;
@@ -189,13 +224,13 @@ static void end_reader(ars__source *source, int32_t result)
 {
     ars__request *reader = source->reader;
     source->reader = NULL;
-    reader->done(reader, result);
+    reader->done(reader, reader->kind == ARS__POLL_IN && result >= 0 ? 1 : result);
 }
 
 /* The reader goes on waiting; unless even that is impossible. */
 static void wait_on(ars__uring *u, ars__source *source, unsigned expect)
 {
-    int32_t rc = arm_recv(u, source, expect);
+    int32_t rc = arm_recv(u, source, source->reader->kind == ARS__POLL_IN ? POLL_ONLY : expect);
     if (rc < 0) end_reader(source, rc);
 }
 
@@ -203,8 +238,9 @@ static void deliver(ars__uring *u, ars__source *source, unsigned id, unsigned le
 {
     ars__request *reader = source->reader;
     char *data = ars__bufs_take(&u->bufs, id);
-    if (ARS__UNLIKELY(!reader)) {
+    if (ARS__UNLIKELY(!reader || reader->kind == ARS__POLL_IN)) {
         keep_unread(u, source, id, len, 0);
+        if (reader) end_reader(source, 1);
         if (source->unread.count > UNREAD_MAX && source->receiving && !source->receive_ending)
             ars__uring_end_receive(u, source);
         return;
@@ -233,8 +269,10 @@ static void polled(ars__uring *u, ars__source *source, int32_t res)
 {
     source->polling = 0;
     if (!source->reader) return;
-    int32_t rc = res < 0 && res != ARS_ECANCELED ? res : recv_now(u, source->reader);
-    if (rc == ARS_EAGAIN)
+    int32_t rc = res < 0 && res != ARS_ECANCELED        ? res
+                 : source->reader->kind == ARS__POLL_IN ? 1
+                                                        : recv_now(u, source->reader);
+    if (rc == ARS_EAGAIN || rc == ARS_EINTR)
         wait_on(u, source, EXPECT_NONE);
     else
         end_reader(source, rc);

@@ -1,22 +1,57 @@
 /* SPDX-License-Identifier: MIT */
 #include "io/linux/uring.h"
 
+#include <poll.h>
 #include <sys/socket.h>
+
+#include "io/vec.h"
 
 enum { SEND_MAX = 1 << 30 }; /* the kernel counts in int */
 
 /* ---- send and connect ---- */
 
-int32_t ars__uring_send(ars__uring *u, ars__request *request)
+int32_t ars__uring_poll_out(ars__uring *u, ars__request *request)
 {
     ars__source *source = request->source;
     struct io_uring_sqe *sqe = ars__ring_sqe(&u->ring);
-    if (ARS__UNLIKELY(!sqe)) return ARS_ENOMEM;
-    size_t left = request->len - request->progress;
-    sqe->opcode = IORING_OP_SEND;
+    if (!sqe) return ARS_ENOMEM;
+    sqe->opcode = IORING_OP_POLL_ADD;
     sqe->fd = source->fd;
-    sqe->addr = (uint64_t)(uintptr_t)((char *)request->buf + request->progress);
-    sqe->len = (uint32_t)(left < SEND_MAX ? left : SEND_MAX);
+    sqe->poll32_events = POLLOUT;
+    sqe->user_data = ars__uring_data(source, ARS__TAG_SEND);
+    source->sending = 1;
+    ars__loop_count(&u->loop, 1);
+    return ARS__PENDING;
+}
+
+/* A file is written to at once, or when a poll has said that there is room. */
+static int32_t write_file(ars__uring *u, ars__request *request)
+{
+    for (;;) {
+        int64_t n = ars__send_some(request);
+        if (n == ARS_EAGAIN) return ars__uring_poll_out(u, request);
+        if (n < 0 && n != ARS_EINTR) return (int32_t)n;
+        if (request->progress == request->len) return 0;
+    }
+}
+
+int32_t ars__uring_send(ars__uring *u, ars__request *request)
+{
+    ars__source *source = request->source;
+    if (ARS__UNLIKELY(source->kind == ARS__FILE)) return write_file(u, request);
+    struct io_uring_sqe *sqe = ars__ring_sqe(&u->ring);
+    if (ARS__UNLIKELY(!sqe)) return ARS_ENOMEM;
+    if (request->kind == ARS__SEND) {
+        size_t left = request->len - request->progress;
+        sqe->opcode = IORING_OP_SEND;
+        sqe->addr = (uint64_t)(uintptr_t)((char *)request->buf + request->progress);
+        sqe->len = (uint32_t)(left < SEND_MAX ? left : SEND_MAX);
+    } else {
+        sqe->opcode = IORING_OP_SENDMSG;
+        sqe->addr = (uint64_t)(uintptr_t) & ((ars__vec *)request->buf)->msg;
+        sqe->len = 1;
+    }
+    sqe->fd = source->fd;
     sqe->msg_flags = MSG_NOSIGNAL | MSG_WAITALL;
     sqe->user_data = ars__uring_data(source, ARS__TAG_SEND);
     source->sending = 1;
@@ -43,7 +78,14 @@ int32_t ars__uring_connect(ars__uring *u, ars__request *request)
 static int32_t send_result(ars__uring *u, ars__request *request, int32_t res)
 {
     if (request->kind == ARS__CONNECT) return res < 0 && request->why ? request->why : res;
-    if (res > 0) request->progress += (size_t)res;
+    if (request->source->kind == ARS__FILE) {
+        if (request->why) return request->why;
+        return res < 0 && res != ARS_ECANCELED ? res : write_file(u, request);
+    }
+    if (res > 0) {
+        request->progress += (size_t)res;
+        if (request->kind == ARS__SENDV) ars__vec_advance(request->buf, (size_t)res);
+    }
     ARS__ASSERT(request->progress <= request->len);
     if (res > 0 && request->progress == request->len) return 0;
     if (request->why) return request->why;
@@ -58,6 +100,11 @@ void ars__uring_sent(ars__uring *u, ars__source *source, int32_t res)
     source->sending = 0;
     ars__loop_count(&u->loop, -1);
     ARS__ASSERT(source->writer != NULL);
+    if (source->writer->kind == ARS__POLL_OUT) {
+        ars__request *request = source->writer;
+        ars__turn_wake(request, request->why ? request->why : res < 0 ? res : 1);
+        return;
+    }
     int32_t result = send_result(u, source->writer, res);
     if (result == ARS__PENDING) return;
     ars__send_done(source, result);
@@ -118,6 +165,7 @@ void ars__uring_cancel(ars__request *request)
         u->cancel_owed = 1;
         return;
     }
+    if (request->kind == ARS__TURN) return;
     ars__source *source = request->source;
     ars__uring *u = ars__uring_of(source->loop);
     if (cancel_data(u, ars__uring_data(source, ARS__TAG_SEND)) < 0) owe(u, source);

@@ -109,7 +109,8 @@ static void ask_no_more(loop *l, int fd, int role)
 static unsigned events_of(const ars__source *source)
 {
     if (source->kind == ARS__LISTENER) return source->accepts->first ? POLLIN : 0;
-    return (source->reader ? POLLIN : 0u) | (source->writer ? POLLOUT : 0u);
+    const ars__request *writer = source->writer;
+    return (source->reader ? POLLIN : 0u) | (writer && writer->kind != ARS__TURN ? POLLOUT : 0u);
 }
 
 static int watch(ars__ready_loop *ready, int fd, unsigned events)
@@ -227,7 +228,9 @@ static int32_t poll_submit(ars__request *request, int wait)
     int32_t rc = ars__ready_submit(request, wait);
     if (rc != ARS__PENDING || request->kind == ARS__POLL) return rc;
     ars__source *source = request->source;
-    unsigned event = request->kind == ARS__SEND || request->kind == ARS__CONNECT ? POLLOUT : POLLIN;
+    int reads = request->kind == ARS__RECV || request->kind == ARS__LOAN ||
+                request->kind == ARS__POLL_IN || request->kind == ARS__ACCEPT;
+    unsigned event = reads ? POLLIN : POLLOUT;
     ask(loop_of(source->loop), source->fd, OWNED, events_of(source) | event);
     return rc;
 }

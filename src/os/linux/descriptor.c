@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /* Documented in os/os.h. */
+#define _GNU_SOURCE
 #include "os/os.h"
 
 #include <fcntl.h>
 #include <sys/eventfd.h>
+#include <sys/stat.h>
+#include <sys/uio.h>
 
 #include "os/linux/sys.h"
 
@@ -30,6 +33,34 @@ int ars__os_set_nonblock(int fd, int on)
     if (before == (on != 0)) return before;
     long rc = ARS__SYS(SYS_fcntl, fd, F_SETFL, flags ^ O_NONBLOCK);
     return rc < 0 ? (int)rc : before;
+}
+
+int ars__os_pipe(int fds[2])
+{
+    return (int)ARS__SYS(SYS_pipe2, fds, O_CLOEXEC | O_NONBLOCK);
+}
+
+int ars__os_is_stream(int fd)
+{
+    struct stat st;
+    long rc = ARS__SYS(SYS_fstat, fd, &st);
+    return rc < 0 ? (int)rc : S_ISFIFO(st.st_mode) || S_ISSOCK(st.st_mode) || S_ISCHR(st.st_mode);
+}
+
+int64_t ars__os_pread(int fd, void *buf, size_t n, int64_t offset, int cached)
+{
+    struct iovec iov = {buf, n};
+    return ARS__SYS(SYS_preadv2, fd, &iov, 1, offset, 0, cached ? RWF_NOWAIT : 0);
+}
+
+int64_t ars__os_sendfile(int socket, int file, int64_t *offset, size_t n)
+{
+    return ARS__SYS(SYS_sendfile, socket, file, offset, n);
+}
+
+int64_t ars__os_splice(int from, int to, size_t n)
+{
+    return ARS__SYS(SYS_splice, from, 0, to, 0, n, SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
 }
 
 int ars__os_eventfd(void)

@@ -12,6 +12,12 @@ int ars__os_socket(int family, int type, int protocol, int nonblock)
     return (int)ARS__SYS(SYS_socket, family, type | flags, protocol);
 }
 
+int ars__os_socketpair(int family, int type, int nonblock, int fds[2])
+{
+    int flags = SOCK_CLOEXEC | (nonblock ? SOCK_NONBLOCK : 0);
+    return (int)ARS__SYS(SYS_socketpair, family, type | flags, 0, fds);
+}
+
 int ars__os_bind(int fd, const struct sockaddr *addr, uint32_t len)
 {
     return (int)ARS__SYS(SYS_bind, fd, addr, len);
@@ -40,6 +46,27 @@ int64_t ars__os_recv(int fd, void *buf, size_t n, int dontwait)
 int64_t ars__os_send(int fd, const void *buf, size_t n, int dontwait)
 {
     return ARS__SYS(SYS_sendto, fd, buf, n, MSG_NOSIGNAL | (dontwait ? MSG_DONTWAIT : 0));
+}
+
+int64_t ars__os_recvmsg(int fd, struct msghdr *msg, int dontwait)
+{
+    return ARS__SYS(SYS_recvmsg, fd, msg, MSG_CMSG_CLOEXEC | (dontwait ? MSG_DONTWAIT : 0));
+}
+
+int64_t ars__os_sendmsg(int fd, const struct msghdr *msg, int dontwait)
+{
+    return ARS__SYS(SYS_sendmsg, fd, msg, MSG_NOSIGNAL | (dontwait ? MSG_DONTWAIT : 0));
+}
+
+int ars__os_recvmmsg(int fd, struct mmsghdr *msgs, unsigned n)
+{
+    /* MSG_TRUNC: the length is the datagram's, not what there was room for. */
+    return (int)ARS__SYS(SYS_recvmmsg, fd, msgs, n, MSG_DONTWAIT | MSG_CMSG_CLOEXEC | MSG_TRUNC, 0);
+}
+
+int ars__os_sendmmsg(int fd, struct mmsghdr *msgs, unsigned n)
+{
+    return (int)ARS__SYS(SYS_sendmmsg, fd, msgs, n, MSG_DONTWAIT | MSG_NOSIGNAL);
 }
 
 int ars__os_shutdown(int fd, int how)
