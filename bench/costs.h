@@ -20,7 +20,9 @@
 #include <arsenal/scope.h>
 #include <arsenal/select.h>
 #include <arsenal/sem.h>
+#include <arsenal/spin.h>
 #include <arsenal/tick.h>
+#include <arsenal/ticket.h>
 #include <arsenal/waitgroup.h>
 
 #include <string.h>
@@ -204,6 +206,8 @@ static const struct cost costs[] = {
     {"costs.once", "sizeof(ars_once)", costs_size, sizeof(ars_once)},
     {"costs.barrier", "sizeof(ars_barrier)", costs_size, sizeof(ars_barrier)},
     {"costs.waitgroup", "sizeof(ars_waitgroup)", costs_size, sizeof(ars_waitgroup)},
+    {"costs.spin", "sizeof(ars_spin)", costs_size, sizeof(ars_spin)},
+    {"costs.ticket", "sizeof(ars_ticket)", costs_size, sizeof(ars_ticket)},
 };
 
 enum { COSTS = sizeof costs / sizeof *costs };
