@@ -608,6 +608,8 @@ static int survive(void *arg)
     ars_conn_close(b);
     CHECK_EQ(pipe2(p, O_CLOEXEC), 0);
     (void)!ars_wait_fd(p[0], ARS_FD_IN, ars_after(ARS_MILLISECOND));
+    ars_case one = ARS_READY(p[0], ARS_FD_IN);
+    (void)!ars_select(&one, 1, ars_after(ARS_MILLISECOND));
     close(p[0]);
     close(p[1]);
     ars_listener_close(listener);

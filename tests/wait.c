@@ -2,6 +2,7 @@
 #define _GNU_SOURCE
 #include <arsenal/wait.h>
 
+#include <arsenal/chan.h>
 #include <signal.h>
 #include <sys/signalfd.h>
 
@@ -288,9 +289,159 @@ static int signals_task(void *arg)
 }
 BACKEND_CASE(signals)
 
+/* ---- as a case of a select ---- */
+
+typedef struct choice {
+    ars_case *cases;
+    size_t n;
+    ars_time deadline;
+    int result;
+} choice;
+
+static int choose(void *arg)
+{
+    choice *c = arg;
+    c->result = ars_select(c->cases, c->n, c->deadline);
+    return 0;
+}
+
+static void expect_idle(void)
+{
+    ars_run_stats stats;
+    CHECK_EQ(ars_sleep(ars_after(ARS_MILLISECOND)), 0);
+    CHECK_EQ(ars_stats(&stats), 0);
+    CHECK_EQ(stats.operations, 0);
+}
+
+/* A descriptor beside a channel: each wakes the select, and leaves nothing in the other. */
+static int selects_task(void *arg)
+{
+    (void)arg;
+    int p[2], value = 7, got = 0;
+    char byte;
+    ars_chan *chan;
+    ars_group group;
+    CHECK_EQ(pipe2(p, O_CLOEXEC | O_NONBLOCK), 0);
+    CHECK_EQ(ars_chan_new(&chan, sizeof(int), 0, NULL), 0);
+    ars_case cases[] = {ARS_READY(p[0], ARS_FD_IN), ARS_RECV(chan, &got), ARS_READY(-1, ARS_FD_IN)};
+    CHECK_EQ(ars_select(cases, 3, 0), ARS_ETIMEDOUT);
+    for (int i = 0; i < 50; i++) {
+        choice c = {.cases = cases, .n = 3, .deadline = ARS_FOREVER};
+        start(&group, choose, &c);
+        settle();
+        if (i % 3 == 0) CHECK_EQ(ars_sleep(ars_after(1)), 0);
+        switch (i % 5) {
+        case 0: CHECK_EQ(write(p[1], "x", 1), 1); break;
+        case 1: CHECK_EQ(ars_chan_send(chan, &value, soon()), 0); break;
+        case 2: ars_group_cancel(&group, ARS_ECANCELED); break;
+        case 3:
+            /* Both at once: one of them is done. */
+            CHECK_EQ(write(p[1], "x", 1), 1);
+            CHECK_EQ(ars_chan_send(chan, &value, soon()), 0);
+            break;
+        default: {
+            ars_case again[] = {cases[0], cases[1]};
+            CHECK_EQ(ars_select(again, 1, ars_after(ARS_MILLISECOND)), ARS_ETIMEDOUT);
+            CHECK_EQ(write(p[1], "x", 1), 1);
+            CHECK_EQ(ars_select(again, 2, soon()), 0);
+        }
+        }
+        CHECK_EQ(ars_group_wait(&group, soon()), i % 5 == 2 ? ARS_ECANCELED : 0);
+        CHECK_EQ(c.result, i % 5 == 2 ? ARS_ECANCELED : i % 5 == 1 || i % 5 == 3);
+        while (read(p[0], &byte, 1) == 1) {}
+        CHECK_EQ(ars_chan_send(chan, &value, 0), ARS_ETIMEDOUT); /* nobody is left there */
+        expect_idle();
+    }
+    /* Readers, writers and selects together; the same one twice. */
+    ars_case twice[] = {ARS_READY(p[0], ARS_FD_IN), ARS_READY(p[0], ARS_FD_IN)};
+    choice c[4];
+    waiting w = {.fd = p[0], .events = ARS_FD_IN, .deadline = ARS_FOREVER};
+    ars_case copies[4][2];
+    CHECK_EQ(ars_group_init(&group, NULL, ARS_COLLECT), 0);
+    for (int i = 0; i < 4; i++) {
+        memcpy(copies[i], twice, sizeof twice);
+        c[i] = (choice){.cases = copies[i], .n = 2, .deadline = ARS_FOREVER};
+        go_beside(&group, choose, &c[i]);
+    }
+    go_beside(&group, wait_it, &w);
+    settle();
+    CHECK_EQ(write(p[1], "x", 1), 1);
+    CHECK_EQ(ars_group_wait(&group, soon()), 0);
+    for (int i = 0; i < 4; i++) CHECK(c[i].result == 0 || c[i].result == 1);
+    CHECK_EQ(w.result, ARS_FD_IN);
+    expect_idle();
+    /* Errors end it. */
+    ars_case bad[] = {ARS_RECV(chan, &got), ARS_READY(1000, ARS_FD_IN)};
+    CHECK_EQ(ars_select(bad, 2, soon()), ARS_EBADF);
+    bad[1] = ARS_READY(-7, ARS_FD_IN);
+    CHECK_EQ(ars_select(bad, 2, soon()), ARS_EBADF);
+    bad[1] = ARS_READY(p[0], 0);
+    CHECK_EQ(ars_select(bad, 2, soon()), ARS_EINVAL);
+    bad[1] = ARS_READY(p[0], ARS_FD_IN | ARS_FD_HUP);
+    CHECK_EQ(ars_select(bad, 2, 0), ARS_EINVAL);
+    ars_chan_free(chan);
+    close(p[0]);
+    close(p[1]);
+    return 0;
+}
+
+static void *selects_on_thread(void *arg)
+{
+    ars_case one = ARS_READY(2, ARS_FD_OUT);
+    CHECK_EQ(ars_select(&one, 1, 0), ARS_EINVAL);
+    return arg;
+}
+
+static void selects(void)
+{
+    selects_on_thread(NULL);
+    on_each_backend(selects_task);
+}
+
+/* The number becomes another's while a select that names it twice is at its second case. */
+static int selects_replaced_task(void *arg)
+{
+    (void)arg;
+    int a[2], b[2];
+    CHECK_EQ(pipe2(a, O_CLOEXEC), 0);
+    CHECK_EQ(pipe2(b, O_CLOEXEC), 0);
+    ars_case cases[] = {ARS_READY(a[0], ARS_FD_IN), ARS_READY(b[0], ARS_FD_IN)};
+    choice c = {.cases = cases, .n = 2, .deadline = ARS_FOREVER};
+    ars_group group;
+    start(&group, choose, &c);
+    settle();
+    CHECK_EQ(ars_sleep(ars_after(1)), 0);
+    CHECK_EQ(dup3(b[0], a[0], O_CLOEXEC), a[0]);
+    waiting w = {.fd = a[0], .events = ARS_FD_IN, .deadline = ARS_FOREVER};
+    ars_group other;
+    start(&other, wait_it, &w);
+    settle();
+    CHECK_EQ(write(b[1], "x", 1), 1);
+    CHECK_EQ(ars_group_wait(&other, soon()), 0);
+    CHECK_EQ(ars_group_wait(&group, soon()), 0);
+    CHECK_EQ(w.result, ARS_FD_IN);
+    CHECK(c.result == 1 || c.result == ARS_EBADF ||
+          (c.result == 0 && !strcmp(backend_name(), "poll")));
+    expect_idle();
+    close(a[0]);
+    close(a[1]);
+    close(b[0]);
+    close(b[1]);
+    return 0;
+}
+BACKEND_CASE(selects_replaced)
+
 static const test_case cases[] = {
-    {"ready", ready},     {"refuses", refuses},   {"files", files},
-    {"cancel", cancel},   {"several", several},   {"reused", reused},
-    {"signals", signals}, {"replaced", replaced}, {"becomes_connection", becomes_connection},
+    {"ready", ready},
+    {"refuses", refuses},
+    {"files", files},
+    {"cancel", cancel},
+    {"several", several},
+    {"reused", reused},
+    {"signals", signals},
+    {"replaced", replaced},
+    {"becomes_connection", becomes_connection},
+    {"selects", selects},
+    {"selects_replaced", selects_replaced},
 };
 TEST_MAIN(cases)

@@ -43,7 +43,8 @@ enum ars_case_kind {
     ARS__CASE_SEM = 6,
     ARS__CASE_WAITGROUP = 7,
     ARS__CASE_WAITABLE = 8, /* 'object' begins with a pointer to its class */
-    ARS__CASE_KINDS = 9
+    ARS__CASE_FD = 9,       /* 'object' is the descriptor plus 1 */
+    ARS__CASE_KINDS = 10
 };
 
 /*

@@ -2,7 +2,7 @@
 #ifndef ARSENAL_WAIT_H
 #define ARSENAL_WAIT_H
 
-#include <arsenal/base.h>
+#include <arsenal/select.h>
 
 ARS_BEGIN_DECLS
 
@@ -39,6 +39,22 @@ enum ars_fd_events {
  * Suspends: yes.  Allocates: once a worker.  Callable from: task.
  */
 ARS_API ARS_MUST_USE int ars_wait_fd(int fd, unsigned events, ars_time deadline);
+
+/*
+ * ARS_READY() is the case of ars_select() that is chosen when 'fd' is ready for
+ * one of 'events', as above.  It is a hint: somebody else may have read in the
+ * meantime, so calls on the descriptor should not block.  With 'fd' -1 it is
+ * switched off.
+ *
+ *     ars_case cases[] = {ARS_READY(pipe, ARS_FD_IN), ARS_RECV(jobs, &job)};
+ *
+ * An error of those above ends the select with it.  While the select waits each
+ * such case takes about 100 bytes from the runtime's allocator.
+ *
+ * Suspends: no.  Allocates: no.  Callable from: anywhere.
+ */
+#define ARS_READY(fd, events) ars_case_ready((fd), (events))
+ARS_API ars_case ars_case_ready(int fd, unsigned events);
 
 ARS_END_DECLS
 

@@ -50,12 +50,13 @@ extern const ars__waitable_class ars__group_waitable __attribute__((weak));
 extern const ars__waitable_class ars__event_waitable __attribute__((weak));
 extern const ars__waitable_class ars__sem_waitable __attribute__((weak));
 extern const ars__waitable_class ars__waitgroup_waitable __attribute__((weak));
+extern const ars__waitable_class ars__fd_waitable __attribute__((weak));
 
 static const ars__waitable_class *const classes[ARS__CASE_KINDS] = {
     [ARS__CASE_RECV] = &ars__recv_waitable,           [ARS__CASE_SEND] = &ars__send_waitable,
     [ARS__CASE_TICK] = &ars__tick_waitable,           [ARS__CASE_GROUP] = &ars__group_waitable,
     [ARS__CASE_EVENT] = &ars__event_waitable,         [ARS__CASE_SEM] = &ars__sem_waitable,
-    [ARS__CASE_WAITGROUP] = &ars__waitgroup_waitable,
+    [ARS__CASE_WAITGROUP] = &ars__waitgroup_waitable, [ARS__CASE_FD] = &ars__fd_waitable,
 };
 
 /* NULL: the case is switched off. */
@@ -118,7 +119,7 @@ static inline int is_lane(const ars_case *c)
            ars__chan_is_lane(c->object);
 }
 
-/* TO_PARK ...; NONE_READY: a case has become ready, everything is unlinked. */
+/* TO_PARK ...; NONE_READY, because a case has become ready, or an error: everything is unlinked. */
 static int link(ars__task *self, ars_case *cases, uint32_t n)
 {
     int verdict = TO_PARK;
@@ -135,11 +136,12 @@ static int link(ars__task *self, ars_case *cases, uint32_t n)
             continue;
         }
         if (is_lane(&cases[i])) verdict |= LANES;
-        if (!class->enqueue(cases[i].object, ars__case_node(&cases[i]))) continue;
+        int rc = class->enqueue(cases[i].object, ars__case_node(&cases[i]));
+        if (rc == 0) continue;
         /* Ready.  If the claim fails somebody has done another case for us, and wakes us. */
         if (!ars__task_claim(self)) return verdict;
         unlink(cases, i, UINT32_MAX);
-        return NONE_READY;
+        return rc < 0 ? rc : NONE_READY;
     }
     return verdict;
 }
@@ -164,6 +166,7 @@ static ARS__NOINLINE int decide(ars__task *self, ars_case *cases, size_t size, a
         if (deadline == 0) return ARS_ETIMEDOUT;
         if (n) cases[0].ars__last = (uint16_t)(n - 1);
         rc = link(self, cases, n);
+        if (rc < 0) return rc;
         if (rc != NONE_READY) {
             self->ctx.flags |= ARS__SELECTS;
             return rc;
@@ -218,7 +221,7 @@ void ars__select_clean(ars__task *task)
 /* Tells ThreadSanitizer that what came before the wake happened before what follows. */
 static inline int woken(const ars_case *cases, int rc)
 {
-    if (ARS__TSAN && rc >= 0) {
+    if (ARS__TSAN && rc >= 0 && cases[rc & 0xffff].ars__kind != ARS__CASE_FD) {
         const ars_case *c = &cases[rc & 0xffff];
         ars_chan *chan = c->object;
         ars__san_acquire(c->ars__kind == ARS__CASE_RECV   ? ARS__CHAN_SENT(chan)

@@ -44,8 +44,8 @@ typedef struct ars__waitable_class {
     /*
      * Links 'node' (its 'who' and 'value' are set) so that whoever makes the
      * object ready finds it, and returns 0; or links nothing and returns 1,
-     * because it is ready now.  Other nodes of the same task do not make it
-     * ready.
+     * because it is ready now; or an error that the select ends with.  Other
+     * nodes of the same task do not make it ready.
      */
     int (*enqueue)(void *object, ars__node *node);
     /* Takes 'node' out if it is still linked: it locks the object to look. */
@@ -62,6 +62,8 @@ extern const ars__waitable_class ars__recv_waitable, ars__send_waitable, ars__ti
 /* Owned by group.c, event.c, sem.c and waitgroup.c. */
 extern const ars__waitable_class ars__group_waitable, ars__event_waitable, ars__sem_waitable,
     ars__waitgroup_waitable;
+/* Of the layer above: descriptors. */
+extern const ars__waitable_class ars__fd_waitable;
 
 enum { ARS__CASE_NODE = 16 };
 ARS__STATIC_ASSERT(offsetof(ars_case, ars__links) == ARS__CASE_NODE);
