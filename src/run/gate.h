@@ -42,7 +42,7 @@ typedef struct ars__gate {
 static inline int ars__gate_enter(ars__worker *worker, const ars__task *self)
 {
     if (ARS__UNLIKELY(worker->budget <= 0 || self->outermost || self->scope_limit != ARS_FOREVER ||
-                      ars__group_reason(self->group) < 0))
+                      ars_atomic_u32_load_relaxed(&self->group->reason)))
         return 0;
     worker->budget--;
     return 1;

@@ -1,26 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/*
- * Groups.  Documented in <arsenal/group.h> and sched.h.
- *
- * Counting: 'pending' is the number of living children plus a bias.  The owner
- * counts the children it starts in 'spawned', without atomics; its wait adds
- * them and takes the bias away, in one step.  From then on whoever makes
- * 'pending' 0 has ended the last child, and nobody else touches the record any
- * more: it wakes the one who waits.  The read-modify-writes on 'pending' order
- * all that the children did before what follows the wait.
- */
+/* Groups.  Documented in <arsenal/group.h> and sched.h. */
 #include "os/os.h"
 #include "run/sched.h"
 #include "run/waitable.h"
-
-/* ---- the handle ---- */
-
-static ars__group *record_of(const ars_group *handle)
-{
-    ars__group *group = (ars__group *)(uintptr_t)handle->ars__state[0];
-    if (!group || group->serial != handle->ars__state[1]) return NULL;
-    return group;
-}
 
 static void handle_clear(ars_group *handle)
 {
@@ -29,92 +11,128 @@ static void handle_clear(ars_group *handle)
 
 /* ---- the record ---- */
 
-static void mark(ars__group *group, int cause, int reason)
+static void set_cause(ars__group *group, int cause)
 {
     uint64_t none = 0;
-    uint32_t zero = 0;
     ars_atomic_u64_cas_acq_rel(&group->cause, &none, ARS__CAUSED | (uint32_t)cause);
-    ars_atomic_u32_cas_acq_rel(&group->reason, &zero, (uint32_t)reason);
 }
 
-static void own(ars__task *owner, ars__group *group)
+static inline void own(ars__task *owner, ars__group *group)
 {
-    group->next_owned = owner->groups;
-    group->previous_owned = NULL;
-    if (owner->groups) owner->groups->previous_owned = group;
+    ars__group *next = owner->groups;
+    group->next_owned = next;
+    if (next) next->previous_owned = group;
     owner->groups = group;
 }
 
-static void disown(ars__task *owner, ars__group *group)
+static inline void disown(ars__task *owner, ars__group *group)
 {
-    if (group->next_owned) group->next_owned->previous_owned = group->previous_owned;
-    if (group->previous_owned)
-        group->previous_owned->next_owned = group->next_owned;
-    else
-        owner->groups = group->next_owned;
+    ars__group *next = group->next_owned;
+    if (ARS__LIKELY(owner->groups == group)) {
+        owner->groups = next;
+        return;
+    }
+    group->previous_owned->next_owned = next;
+    if (next) next->previous_owned = group->previous_owned;
 }
 
-ars__group *ars__group_new(ars_runtime *rt, ars__worker *worker, ars__task *owner,
-                           ars__group *parent, unsigned policy)
+/* The parts that whoever asks needs. */
+static void init_lists(ars__group *group)
+{
+    group->lock = (ars_spin){0};
+    group->watchers = (ars__waitq){NULL, NULL};
+    group->link.prev = group->link.next = NULL;
+    ars__list_init(&group->children);
+    ars__list_init(&group->tasks);
+}
+
+static inline ars__group *new_record(ars_runtime *rt, ars__worker *worker, unsigned policy)
 {
     ars__group *group =
         worker ? ars__slab_cache_get(&worker->groups) : ars__slab_get_shared(&rt->group_slab);
-    if (!group) return NULL;
-    *group =
-        (ars__group){.rt = rt, .owner = owner, .policy = (uint8_t)policy, .limit = ARS_FOREVER};
+    if (ARS__UNLIKELY(!group)) return NULL;
+    group->rt = rt;
     /* Each worker counts for itself, and threads together. */
     group->serial = worker ? ++worker->serials << 9 | (worker->id + 1)
                            : (ars_atomic_u64_add_relaxed(&rt->serials, 1) + 1) << 9;
+    group->owner = NULL;
+    group->local = 0;
+    group->waiter = NULL;
+    group->handle = NULL;
+    group->home = NULL;
+    group->policy = (uint8_t)policy;
+    group->uncounted = group->watched = 0;
     ars_atomic_i64_store_relaxed(&group->pending, ARS__BIAS);
-    ars__list_init(&group->children);
-    ars__list_init(&group->tasks);
-    if (owner) {
-        own(owner, group);
-        group->limit = owner->scope_limit;
-        if (owner->shields == 0) parent = owner->group;
-    }
-    if (!parent) return group;
-    group->parent = parent;
-    ars_spin_lock(&parent->lock);
-    ars__list_append(&parent->children, &group->link);
-    /* A cancel that has walked here already is seen; one that comes later sees the group. */
-    int reason = ars__group_reason(parent);
-    ars_spin_unlock(&parent->lock);
-    if (reason < 0) mark(group, ARS_ECANCELED, reason);
+    ars_atomic_u64_store_relaxed(&group->cause, 0);
+    ars_atomic_u32_store_relaxed(&group->first_error, 0);
     return group;
 }
 
-/* A group that nobody can refer to any more. */
-static void drop(ars__group *group)
+ars__group *ars__group_new_top(ars_runtime *rt, ars__worker *worker)
 {
-    ars_runtime *rt = group->rt;
-    ars__worker *worker = ars__worker_here();
+    ars__group *group = new_record(rt, worker, ARS_COLLECT);
+    if (!group) return NULL;
+    group->parent = NULL;
+    group->limit = ARS_FOREVER;
+    ars_atomic_u32_store_relaxed(&group->reason, 0);
+    init_lists(group);
+    return group;
+}
+
+ARS__NOINLINE int ars__group_join(ars__group *group)
+{
     ars__group *parent = group->parent;
-    if (parent) {
-        ars_spin_lock(&parent->lock);
-        ars__list_remove(&group->link);
-        ars_spin_unlock(&parent->lock);
+    ars_spin_lock(&parent->lock);
+    int reason = (int32_t)ars_atomic_u32_load_relaxed(&group->reason);
+    if (reason > 0) { /* nobody else was faster */
+        init_lists(group);
+        ars__list_append(&parent->children, &group->link);
+        /* A cancel that has walked here already is seen; one that comes later sees the group. */
+        reason = ars__group_reason(parent);
+        if (reason < 0) set_cause(group, ARS_ECANCELED);
+        /* Release: who finds it in the tree finds the lists. */
+        ars_atomic_u32_store_release(&group->reason, (uint32_t)reason);
     }
+    ars_spin_unlock(&parent->lock);
+    return reason;
+}
+
+static int in_tree(const ars__group *group)
+{
+    return ars_atomic_u32_load_acquire(&group->reason) != ARS__OUT_OF_TREE;
+}
+
+static ARS__NOINLINE void leave_tree(ars__group *group)
+{
+    ars__group *parent = group->parent;
     ARS__ASSERT(ars__list_empty(&group->children) && ars__list_empty(&group->tasks));
-    group->serial = 0;
-    if (worker && worker->rt == rt)
-        ars__slab_cache_put(&worker->groups, group);
-    else
-        ars__slab_put_shared(&rt->group_slab, group);
+    ars_spin_lock(&parent->lock);
+    ars__list_remove(&group->link);
+    ars_spin_unlock(&parent->lock);
 }
 
 /* Ends a group without living children and gives its result. */
-static int conclude(ars__group *group)
+static inline int conclude(ars__group *group)
 {
+    ars_runtime *rt = group->rt;
+    ars__worker *worker = ars__worker_here();
+    if (ARS__UNLIKELY(in_tree(group)))
+        leave_tree(group);
+    else if (ARS__UNLIKELY(ars_atomic_u32_load_relaxed(&group->parent->reason)))
+        set_cause(group, ARS_ECANCELED); /* as it would have been in the tree */
     uint64_t cause = ars_atomic_u64_load_acquire(&group->cause);
     int result = 0;
-    if (cause)
+    if (ARS__UNLIKELY(cause))
         result = (int32_t)(uint32_t)cause;
     else if (group->policy != ARS_FAIL_FAST)
         result = (int32_t)ars_atomic_u32_load_acquire(&group->first_error);
     ars__san_acquire(group);
     handle_clear(group->handle);
-    drop(group);
+    group->serial = 0;
+    if (ARS__LIKELY(worker && worker->rt == rt))
+        ars__slab_cache_put(&worker->groups, group);
+    else
+        ars__slab_put_shared(&rt->group_slab, group);
     return result;
 }
 
@@ -123,9 +141,10 @@ static int conclude(ars__group *group)
 void ars__group_link_task(ars__group *group, ars__task *task)
 {
     task->linked = ARS__IN_GROUP;
+    (void)ars__group_reason(group); /* which puts it into the tree */
     ars_spin_lock(&group->lock);
     ars__list_append(&group->tasks, &task->siblings);
-    /* As in ars__group_new(): either the cancel sees the task or the task sees the cancel. */
+    /* As in ars__group_join(): either the cancel sees the task or the task sees the cancel. */
     int reason = ars__group_reason(group);
     ars_spin_unlock(&group->lock);
     if (reason < 0) ars__task_mail(task, ARS__CANCELLED);
@@ -167,8 +186,10 @@ static void walk(ars__group *group, int reason)
                 node = node->next;
                 continue;
             }
+            uint32_t zero = 0;
             ars_spin_lock(&child->lock);
-            mark(child, ARS_ECANCELED, reason);
+            set_cause(child, ARS_ECANCELED);
+            ars_atomic_u32_cas_acq_rel(&child->reason, &zero, (uint32_t)reason);
             tell(child);
             at = child;
             node = at->children.next;
@@ -184,9 +205,9 @@ static void walk(ars__group *group, int reason)
 
 void ars__group_cancel_now(ars__group *group, int cause, int reason)
 {
-    uint64_t none = 0;
     uint32_t zero = 0;
-    ars_atomic_u64_cas_acq_rel(&group->cause, &none, ARS__CAUSED | (uint32_t)cause);
+    (void)ars__group_reason(group); /* which puts it into the tree */
+    set_cause(group, cause);
     if (!ars_atomic_u32_cas_acq_rel(&group->reason, &zero, (uint32_t)reason)) return;
     walk(group, reason);
     /* The caller's own worker looks at its mail soon. */
@@ -196,7 +217,7 @@ void ars__group_cancel_now(ars__group *group, int cause, int reason)
 
 void ars_group_cancel(ars_group *handle, int reason)
 {
-    ars__group *group = record_of(handle);
+    ars__group *group = ars__group_of(handle);
     if (!group) return;
     if (reason >= 0) reason = ARS_ECANCELED;
     ars__group_cancel_now(group, reason, reason);
@@ -240,19 +261,66 @@ static void finished(ars__group *group)
     ars__wake(waiter, outcome, ARS__WAKE_NEXT);
 }
 
-void ars__group_child_ended(ars__group *group, int result)
+static ARS__NOINLINE void take_result(ars__group *group, int result)
 {
     if (result < 0) {
         uint32_t zero = 0;
         ars_atomic_u32_cas_acq_rel(&group->first_error, &zero, (uint32_t)result);
         if (group->policy == ARS_FAIL_FAST) ars__group_cancel_now(group, result, result);
-    } else if (ARS__UNLIKELY(group->policy == ARS_RACE)) {
+    } else if (group->policy == ARS_RACE) {
         ars__group_cancel_now(group, result, ARS_ECANCELED);
+    }
+}
+
+/* Of a group whose home is this worker. */
+static inline int all_ended(const ars__group *group)
+{
+    /* Acquire: what children did elsewhere happens before what follows the wait. */
+    return group->local + ars_atomic_i64_load_acquire(&group->pending) == ARS__BIAS;
+}
+
+static inline void unshare(ars__worker *worker, ars__group *group)
+{
+    if (group->next_shared) group->next_shared->previous_shared = group->previous_shared;
+    if (group->previous_shared)
+        group->previous_shared->next_shared = group->next_shared;
+    else
+        worker->waited = group->next_shared;
+}
+
+void ars__group_child_ended(ars__group *group, const ars__worker *worker, int result)
+{
+    if (ARS__UNLIKELY(result < 0 || group->policy == ARS_RACE)) take_result(group, result);
+    if (ARS__LIKELY(worker && ars__group_home(group) == worker)) {
+        group->local--;
+        if (!group->waiter || !all_ended(group)) return;
+        if (group->rt->n > 1) unshare(group->home, group);
+        finished(group);
+        return;
     }
     if (ARS__UNLIKELY(group->uncounted)) return;
     int64_t before = ars_atomic_i64_add_acq_rel(&group->pending, -1);
     ARS__ASSERT(before > 0);
     if (before == 1) finished(group);
+}
+
+/* Takes the bias away; whether the last child has ended already. */
+static int merge(ars__group *group)
+{
+    int64_t change = group->local - ARS__BIAS;
+    group->local = 0;
+    __atomic_store_n(&group->home, NULL, __ATOMIC_RELAXED);
+    return ars_atomic_i64_add_acq_rel(&group->pending, change) + change == 0;
+}
+
+void ars__groups_share(ars__worker *worker)
+{
+    while (worker->waited) {
+        ars__group *group = worker->waited;
+        worker->waited = group->next_shared;
+        if (worker->waited) worker->waited->previous_shared = NULL;
+        if (merge(group)) finished(group);
+    }
 }
 
 /* ---- waiting ---- */
@@ -275,19 +343,11 @@ static const ars__wait_class wait_class = {"group wait", wait_interrupt};
  * Watching for the end takes the bias away too, so that the last child notices.
  * The owner puts it back before it starts or waits for anybody.
  */
-static ARS__NOINLINE void stop_watching(ars__group *group)
+ARS__NOINLINE void ars__group_stop_watching(ars__group *group)
 {
     if (ars_atomic_i64_add_acq_rel(&group->pending, ARS__BIAS) == 0)
         while (!ars_atomic_u32_load_acquire(&group->ended)) ars_atomic_pause();
     group->watched = 0;
-}
-
-/* Takes the bias away; whether the last child has ended already. */
-static int merge(ars__group *group)
-{
-    int64_t change = group->spawned - ARS__BIAS;
-    group->spawned = 0;
-    return ars_atomic_i64_add_acq_rel(&group->pending, change) + change == 0;
 }
 
 static int is_empty(ars__group *group)
@@ -295,7 +355,7 @@ static int is_empty(ars__group *group)
     if (ARS__UNLIKELY(group->watched))
         return ars_atomic_i64_load_acquire(&group->pending) == 0 &&
                ars_atomic_u32_load_acquire(&group->ended);
-    return ars_atomic_i64_load_acquire(&group->pending) + group->spawned == ARS__BIAS;
+    return all_ended(group);
 }
 
 /* A wait under a scope got ARS_ECANCELED: was it the scope's deadline? */
@@ -307,13 +367,27 @@ static int note_scope(ars__task *self, int result)
     return result;
 }
 
+static inline void share_later(ars__worker *worker, ars__group *group)
+{
+    group->previous_shared = NULL;
+    group->next_shared = worker->waited;
+    if (worker->waited) worker->waited->previous_shared = group;
+    worker->waited = group;
+}
+
 static int wait_for(ars_group *handle, ars__group *group, ars__task *self, ars_time deadline)
 {
-    if (ARS__UNLIKELY(group->watched)) stop_watching(group);
+    if (ARS__UNLIKELY(group->watched)) ars__group_stop_watching(group);
+    ars__worker *home = group->home;
     group->handle = handle;
     group->waiter = self;
     if (self->worker && group->owner) disown(group->owner, group);
-    if (merge(group)) return conclude(group);
+    if (!home) {
+        if (merge(group)) return conclude(group);
+    } else {
+        if (all_ended(group)) return conclude(group);
+        if (group->rt->n > 1) share_later(home, group);
+    }
     int result = ars__park(self, &wait_class, group, deadline);
     ars__san_acquire(group);
     return result;
@@ -347,7 +421,7 @@ static ARS__NOINLINE int wait_scoped(ars_group *handle, ars__group *group, ars__
 
 int ars_group_wait(ars_group *handle, ars_time deadline)
 {
-    ars__group *group = record_of(handle);
+    ars__group *group = ars__group_of(handle);
     if (!group) return ARS_EINVAL;
     ars__worker *worker = ars__worker_here();
     if (ARS__UNLIKELY(!worker)) return thread_wait(handle, group, deadline);
@@ -393,14 +467,15 @@ static int mine(const ars__group *group)
 static int watch_try(void *object, void *value)
 {
     (void)value;
-    ars__group *group = record_of(object);
+    ars__group *group = ars__group_of(object);
     if (!mine(group)) return ARS_EINVAL;
     return is_empty(group) ? 0 : ARS__NOT_READY;
 }
 
 static int watch_enqueue(void *object, ars__node *node)
 {
-    ars__group *group = record_of(object);
+    ars__group *group = ars__group_of(object);
+    (void)ars__group_reason(group); /* which makes the list */
     if (!group->watched) {
         group->watched = 1;
         ars_atomic_u32_store_relaxed(&group->ended, 0);
@@ -418,7 +493,7 @@ static int watch_enqueue(void *object, ars__node *node)
 
 static void watch_dequeue(void *object, ars__node *node)
 {
-    ars__group *group = record_of(object);
+    ars__group *group = ars__group_of(object);
     ars_spin_lock(&group->lock);
     if (ars__node_linked(node)) ars__waitq_remove(&group->watchers, node);
     ars_spin_unlock(&group->lock);
@@ -427,45 +502,43 @@ static void watch_dequeue(void *object, ars__node *node)
 const ars__waitable_class ars__group_waitable = {"group", watch_try, watch_enqueue, watch_dequeue,
                                                  NULL};
 
-/* ---- making and filling ---- */
+/* ---- making ---- */
+
+/* By a task: below its own group, unless it is shielded. */
+static inline ars__group *new_owned(ars__worker *worker, ars__task *owner, unsigned policy)
+{
+    ars__group *parent = owner->shields == 0 ? owner->group : worker->rt->apart;
+    (void)ars__group_reason(parent); /* a parent is in the tree */
+    ars__group *group = new_record(worker->rt, worker, policy);
+    if (ARS__UNLIKELY(!group)) return NULL;
+    group->owner = owner;
+    if (!(owner->ctx.flags & ARS__MIGRATES)) group->home = worker;
+    group->parent = parent;
+    group->limit = owner->scope_limit;
+    ars_atomic_u32_store_relaxed(&group->reason, ARS__OUT_OF_TREE);
+    own(owner, group);
+    return group;
+}
+
+static ARS__NOINLINE ars__group *new_outside(ars_runtime *rt, unsigned policy)
+{
+    ars__group *group = new_record(rt, NULL, policy);
+    if (!group) return NULL;
+    group->parent = rt->apart;
+    group->limit = ARS_FOREVER;
+    ars_atomic_u32_store_relaxed(&group->reason, ARS__OUT_OF_TREE);
+    return group;
+}
 
 int ars_group_init(ars_group *handle, ars_runtime *rt, unsigned policy)
 {
     ars__worker *worker = ars__worker_here();
-    if (policy > ARS_RACE || (!rt && !worker)) return ARS_EINVAL;
-    if (!rt) rt = worker->rt;
-    if (worker && worker->rt != rt) worker = NULL;
-    ars__task *owner = worker ? worker->current : NULL;
-    ars__group *group = ars__group_new(rt, worker, owner, rt->apart, policy);
-    if (!group) return ARS_ENOMEM;
+    if (ARS__UNLIKELY(policy > ARS_RACE || (!rt && !worker))) return ARS_EINVAL;
+    ars__group *group = ARS__LIKELY(worker && (!rt || rt == worker->rt))
+                            ? new_owned(worker, worker->current, policy)
+                            : new_outside(rt, policy);
+    if (ARS__UNLIKELY(!group)) return ARS_ENOMEM;
     handle->ars__state[0] = (uintptr_t)group;
     handle->ars__state[1] = group->serial;
     return 0;
-}
-
-static int go(ars_group *handle, ars_fn *fn, void *arg, const void *args, size_t size,
-              const ars_task_opt *opt)
-{
-    ars__group *group;
-    if (handle) {
-        group = record_of(handle);
-    } else {
-        ars__worker *worker = ars__worker_here();
-        group = worker ? worker->rt->root_group : NULL;
-    }
-    if (!group) return ARS_EINVAL;
-    if (ARS__UNLIKELY(group->watched) && mine(group)) stop_watching(group);
-    return ars__task_go(group, fn, arg, args, size, opt);
-}
-
-int ars_group_go(ars_group *handle, ars_fn *fn, void *arg, const ars_task_opt *opt)
-{
-    return go(handle, fn, arg, NULL, 0, opt);
-}
-
-int ars_group_go_copy(ars_group *handle, ars_fn *fn, const void *args, size_t size,
-                      const ars_task_opt *opt)
-{
-    if (size > ARS_ARGS_MAX) return ARS_EINVAL;
-    return go(handle, fn, NULL, args, size, opt);
 }

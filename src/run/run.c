@@ -177,9 +177,9 @@ static int create(ars_runtime **out, const ars_config *config)
     for (uint32_t i = 0; i < n && rc == 0; i++) rc = worker_new(rt, i);
     if (rc == 0) {
         ars__worker *first = rt->workers[0];
-        rt->root_group = ars__group_new(rt, first, NULL, NULL, ARS_COLLECT);
-        rt->main_group = ars__group_new(rt, first, NULL, NULL, ARS_COLLECT);
-        rt->apart = ars__group_new(rt, first, NULL, NULL, ARS_COLLECT);
+        rt->root_group = ars__group_new_top(rt, first);
+        rt->main_group = ars__group_new_top(rt, first);
+        rt->apart = ars__group_new_top(rt, first);
         if (!rt->root_group || !rt->main_group || !rt->apart) rc = ARS_ENOMEM;
     }
     if (rc < 0) {

@@ -306,6 +306,7 @@ static void sleep_until(ars__worker *w, ars_time deadline)
 static void look_around(ars__worker *w)
 {
     w->tick = w->tuning.tick;
+    ars__groups_share(w);
     ars__sched_drain(w);
     run_timers(w);
     if (w->poller) w->poller->ops->turn(w->poller, 0);
@@ -402,6 +403,7 @@ static void pass_on(const ars__worker *w)
 static ars__task *idle(ars__worker *w)
 {
     ars__task *task;
+    ars__groups_share(w);
     ars__sched_drain(w);
     run_timers(w);
     if (w->head != w->tail || w->next || w->spill_first) return NULL;

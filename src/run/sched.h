@@ -156,42 +156,95 @@ static inline char *ars__task_stack_top(const ars__task *task)
 
 /* ---- groups ---- */
 
+/*
+ * Counting: while 'home' is set, the number of living children is
+ *
+ *     local + pending - ARS__BIAS
+ *
+ * 'local' belongs to that worker, which counts there the children that are
+ * started and that end on it; others count theirs in 'pending'.  The sum can be
+ * read by 'home' alone, and when it is 0 there the group has no children: what
+ * started a child is seen before its end is, so that none can be missing.  But
+ * a last child that ends elsewhere cannot read it.  So 'home' adds 'local' to
+ * 'pending', takes the bias away and clears 'home' before it turns to anything
+ * else for long, while somebody waits (ars__groups_share()).  Without a home,
+ * and without the bias, whoever makes 'pending' 0 has ended the last child.
+ *
+ * The tree: a group of which nobody has asked yet whether it is cancelled is
+ * not in its parent's list, and its 'reason' is ARS__OUT_OF_TREE.  Whoever asks
+ * puts it there (ars__group_join()) and gets the parent's answer.  The parent
+ * of any group is in the tree, and outlives it.
+ */
 struct ars__group {
+    /* The owner's and its worker's. */
     ars_runtime *rt;
     uint64_t serial;  /* tells a stale handle from a live one; readable when freed; 0: not in use */
     ars__task *owner; /* the task that initialised it; NULL: a thread did */
-    /*
-     * Children that have not ended, plus a bias while nobody waits: so that
-     * the owner may count the children that it starts apart, without atomics.
-     */
-    ars_atomic_i64 pending;
-    int64_t spawned;            /* by the owner, not yet in 'pending' */
+    int64_t local;    /* see above */
+    ars__task *waiter;
+    ars_group *handle;                       /* of the one who waits: zeroed when it is over */
+    ars__group *next_owned, *previous_owned; /* of the owner's groups */
+
+    /* Read by the children. */
+    ARS__ALIGNED(64) ars__worker *home; /* see above; written by itself only */
+    ars__group *parent;
+    ars_time limit;        /* the scope deadline that children inherit */
+    ars_atomic_u32 reason; /* cancelled: (uint32_t)why; else 0, or ARS__OUT_OF_TREE */
+    uint8_t policy;
+    uint8_t uncounted;                         /* nobody ever waits for it */
+    uint8_t watched;                           /* the owner has taken the bias away for a select */
+    ars__group *next_shared, *previous_shared; /* in home->waited */
+
+    /* Written by the children. */
+    ARS__ALIGNED(64) ars_atomic_i64 pending;
     ars_atomic_u64 cause;       /* decides the result: 0, or ARS__CAUSED | (uint32_t)result */
     ars_atomic_u32 first_error; /* of a child: 0, or (uint32_t)error */
-    ars_atomic_u32 reason;      /* cancelled: 0, or (uint32_t)why */
-    uint8_t policy;
-    uint8_t uncounted;    /* nobody ever waits for it */
-    uint8_t watched;      /* the owner has taken the bias away for a select */
+
+    /* Once it is in the tree. */
+    ars_spin lock;        /* guards the three lists of it, and 'link' of its children */
     ars_atomic_u32 ended; /* of a watched group: the last child is done with the record */
-    ars__task *waiter;
-    ars_group *handle; /* of the one who waits: zeroed when it is over */
-    ars_time limit;    /* the scope deadline that children inherit */
-    ars__group *parent;
-    ars__group *next_owned, *previous_owned; /* of the owner's groups */
-    ars_spin lock;       /* guards the three lists of it, and 'link' of its children */
-    ars__list children;  /* groups below */
-    ars__list link;      /* in parent->children */
-    ars__list tasks;     /* children that have parked */
-    ars__waitq watchers; /* selects that wait for its end */
+    ars__list children;   /* groups below */
+    ars__list link;       /* in parent->children */
+    ars__list tasks;      /* children that have parked */
+    ars__waitq watchers;  /* selects that wait for its end */
 };
 
-enum { ARS__BIAS_BITS = 40 };
+enum { ARS__BIAS_BITS = 40, ARS__OUT_OF_TREE = 1 };
 #define ARS__BIAS   ((int64_t)1 << ARS__BIAS_BITS)
 #define ARS__CAUSED ((uint64_t)1 << 32)
 
-static inline int ars__group_reason(const ars__group *group)
+/* Puts the group into the tree, if it is not there; why it is cancelled, or 0. */
+int ars__group_join(ars__group *group);
+
+/* Why it is cancelled, or 0. */
+static inline int ars__group_reason(ars__group *group)
 {
-    return (int32_t)ars_atomic_u32_load_acquire(&group->reason);
+    /* Acquire: pairs with the release in ars__group_join() and with who cancelled. */
+    int reason = (int32_t)ars_atomic_u32_load_acquire(&group->reason);
+    return ARS__LIKELY(reason <= 0) ? reason : ars__group_join(group);
+}
+
+/* Whose tasks count without atomics. */
+static inline ars__worker *ars__group_home(const ars__group *group)
+{
+    return __atomic_load_n(&group->home, __ATOMIC_RELAXED);
+}
+
+/* One more child; started by 'worker', or (NULL) by a thread. */
+static inline void ars__group_count(ars__group *group, const ars__worker *worker)
+{
+    if (ARS__LIKELY(worker && ars__group_home(group) == worker))
+        group->local++;
+    else if (!group->uncounted)
+        ars_atomic_i64_add_acq_rel(&group->pending, 1);
+}
+
+/* The record of a handle; NULL: it has ended. */
+static inline ars__group *ars__group_of(const ars_group *handle)
+{
+    ars__group *group = (ars__group *)(uintptr_t)handle->ars__state[0];
+    if (ARS__UNLIKELY(!group || group->serial != handle->ars__state[1])) return NULL;
+    return group;
 }
 
 /* ---- workers and the runtime ---- */
@@ -239,6 +292,8 @@ struct ars__worker {
     ars__stack_pool *stacks;
     ars__slab_cache tasks;
     ars__slab_cache groups;
+    ars__group *
+        waited; /* groups of which it is 'home', others may be too late to tell, and somebody waits */
     ars__inbox_node *undelivered; /* taken from the inbox, not looked at */
     ars__wheel wheel;
     ars__task base; /* the thread itself: the root task, or what a worker's thread comes back to */
@@ -387,11 +442,15 @@ const char *ars__task_name(const ars__task *task);
 
 /* ---- group.c ---- */
 
-/* By a task (a group below its own, unless shielded), or by a thread ('owner' NULL; below 'parent'). */
-ars__group *ars__group_new(ars_runtime *rt, ars__worker *worker, ars__task *owner,
-                           ars__group *parent, unsigned policy);
+/* A group without a parent. */
+ars__group *ars__group_new_top(ars_runtime *rt, ars__worker *worker);
 void ars__group_cancel_now(ars__group *group, int cause, int reason);
-void ars__group_child_ended(ars__group *group, int result);
+/* On 'worker', or (NULL) not started, by a thread. */
+void ars__group_child_ended(ars__group *group, const ars__worker *worker, int result);
+/* Lets others see the end of the groups of which the worker is 'home', from now on. */
+void ars__groups_share(ars__worker *worker);
+/* The owner is going to start or wait for children of a group that a select has watched. */
+void ars__group_stop_watching(ars__group *group);
 /* A child parks for the first time, or ends. */
 void ars__group_link_task(ars__group *group, ars__task *task);
 void ars__group_unlink_task(ars__group *group, ars__task *task);
@@ -415,7 +474,7 @@ void ars__scope_prune(ars__task *task, const void *frame);
 void ars__scope_fired(ars__task *task);
 
 /* Whether the task is cancelled from outside, shields considered. */
-static inline int ars__task_cancelled(const ars__task *task)
+static inline int ars__task_cancelled(ars__task *task)
 {
     return task->shields == 0 && ars__group_reason(task->group) < 0;
 }

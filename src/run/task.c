@@ -71,13 +71,8 @@ static ARS__NOINLINE int make_room(ars__worker *worker)
 /* A go that failed counts as a child that ended with the error. */
 static ARS__NOINLINE int failed(ars__group *group, ars__worker *worker, int error)
 {
-    if (!group->uncounted) {
-        if (worker && group->owner == worker->current)
-            group->spawned++;
-        else
-            ars_atomic_i64_add_acq_rel(&group->pending, 1);
-    }
-    ars__group_child_ended(group, error);
+    ars__group_count(group, worker);
+    ars__group_child_ended(group, worker, error);
     return error;
 }
 
@@ -97,10 +92,7 @@ static inline int go(ars__worker *worker, ars__group *group, ars_fn *fn, void *a
         ars__san_ignore_end();
         task->ctx.flags |= ARS__COPIED;
     }
-    if (worker && group->owner == worker->current)
-        group->spawned++;
-    else if (!group->uncounted)
-        ars_atomic_i64_add_acq_rel(&group->pending, 1);
+    ars__group_count(group, worker);
     ars__sched_start(worker, rt, task);
     return 0;
 }
@@ -176,7 +168,7 @@ static void end(ars__task *task, int result, int *result_out)
     /* What the task did happens before what follows the wait of its group. */
     ars__san_release(group);
     ars__san_release(group->rt); /* and before the runtime goes */
-    ars__group_child_ended(group, result);
+    ars__group_child_ended(group, worker, result);
     __atomic_store_n(&worker->died, worker->died + 1, __ATOMIC_RELEASE);
     if (ARS__UNLIKELY(ars_atomic_ptr_load_relaxed(&worker->rt->drainer) != NULL))
         ars__tell_drainer(worker->rt);
@@ -335,4 +327,33 @@ const char *ars_task_name(void)
 {
     ars__task *self = ars__task_self();
     return self ? ars__task_name(self) : NULL;
+}
+
+/* ---- <arsenal/group.h>: filling ---- */
+
+static inline int go_in(ars_group *handle, ars_fn *fn, void *arg, const void *args, size_t size,
+                        const ars_task_opt *opt)
+{
+    ars__worker *worker = ars__worker_here();
+    ars__group *group;
+    if (ARS__LIKELY(handle != NULL))
+        group = ars__group_of(handle);
+    else
+        group = worker ? worker->rt->root_group : NULL;
+    if (ARS__UNLIKELY(!group)) return ARS_EINVAL;
+    if (worker && group->owner == worker->current && ARS__UNLIKELY(group->watched))
+        ars__group_stop_watching(group);
+    return ars__task_go(group, fn, arg, args, size, opt);
+}
+
+int ars_group_go(ars_group *handle, ars_fn *fn, void *arg, const ars_task_opt *opt)
+{
+    return go_in(handle, fn, arg, NULL, 0, opt);
+}
+
+int ars_group_go_copy(ars_group *handle, ars_fn *fn, const void *args, size_t size,
+                      const ars_task_opt *opt)
+{
+    if (size > ARS_ARGS_MAX) return ARS_EINVAL;
+    return go_in(handle, fn, NULL, args, size, opt);
 }
