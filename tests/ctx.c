@@ -220,6 +220,26 @@ static void keeps_registers_over_a_jump(void)
     }
 }
 
+/* A switch of the form of others that starts a flow on the way. */
+static LEAVES int start_jumping(ars__ctx *from, ars__ctx *to)
+{
+    (void)to;
+    return ars__ctx_start(from, stack + sizeof stack - 8, jumping_flow, NULL);
+}
+
+static void keeps_registers_over_a_start(void)
+{
+    uint64_t in[REGISTERS], out[REGISTERS], seed = 4;
+    for (int n = 0; n < 100; n++) {
+        for (int i = 0; i < REGISTERS; i++) in[i] = next_random(&seed);
+        memset(out, 0, sizeof out);
+        ars__san_unpoison(stack, sizeof stack);
+        int64_t result = switch_filled(&main_ctx, NULL, in, out, PLAIN(start_jumping), NULL);
+        CHECK_EQ(result, -77);
+        CHECK(!memcmp(in, out, sizeof in));
+    }
+}
+
 /* ---- floating point ---- */
 
 typedef double vec __attribute__((vector_size(16)));
@@ -523,6 +543,7 @@ static const test_case cases[] = {
     {"keeps registers in the copies", keeps_registers_in_the_copies},
     {"keeps registers with extras", keeps_registers_with_extras},
     {"keeps registers over a jump", keeps_registers_over_a_jump},
+    {"keeps registers over a start", keeps_registers_over_a_start},
     {"keeps floats and vectors", keeps_floats_and_vectors},
     {"shares control words", shares_control_words},
     {"gives a flow its own control words", gives_a_flow_its_own_control_words},

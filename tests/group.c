@@ -5,6 +5,7 @@
 
 #include "base/san.h"
 #include "fault.h"
+#include "os/os.h"
 #include "world.h"
 
 enum { OOPS = ARS_EIO, OTHER = ARS_ENOENT };
@@ -323,6 +324,95 @@ static int groups_of_cancelled_tasks(void *arg)
     return 0;
 }
 
+/* A group that nobody has asked about its cancelling yet. */
+static int says_why(void *arg)
+{
+    *(int *)arg = ars_cancel_reason();
+    return 0;
+}
+
+static int cancels_from_below(void *arg)
+{
+    ars_group *above = arg, asked, unasked;
+    ars_scope shield;
+    int reason = 0;
+    begin(&asked, ARS_COLLECT);
+    begin(&unasked, ARS_COLLECT);
+    ars_group_cancel(above, OTHER);
+    go(&asked, says_why, &reason);
+    go(&unasked, returns, result(OOPS));
+    CHECK_EQ(ars_shield_enter(&shield, ARS_FOREVER), 0);
+    CHECK_EQ(ars_group_wait(&unasked, ARS_FOREVER), ARS_ECANCELED);
+    CHECK_EQ(ars_group_wait(&asked, ARS_FOREVER), ARS_ECANCELED);
+    CHECK_EQ(reason, OTHER);
+    CHECK_EQ(ars_scope_leave(&shield), 0);
+    /* Not even the task has waited before: its children hear of it all the same. */
+    begin(&asked, ARS_COLLECT);
+    go(&asked, patient, &reason);
+    reason = 0;
+    CHECK_EQ(ars_group_wait(&asked, ARS_FOREVER), ARS_ECANCELED);
+    CHECK_EQ(reason, OTHER);
+    return 0;
+}
+
+static int cancelled_before_anybody_asks(void *arg)
+{
+    (void)arg;
+    ars_group group;
+    begin(&group, ARS_COLLECT);
+    go(&group, cancels_from_below, &group);
+    CHECK_EQ(ars_group_wait(&group, ARS_FOREVER), OTHER);
+    return 0;
+}
+
+/* Two children, of which another worker must take one; that one ends about when, and mostly after, the last at home. */
+typedef struct pair {
+    ars_atomic_u32 taken, over;
+    uint32_t late;
+    int sum;
+} pair;
+
+static void spin_until(ars_atomic_u32 *word)
+{
+    for (int i = 1; !ars_atomic_u32_load_acquire(word); i++) {
+        ars_atomic_pause();
+        if (i % 1000 == 0) ars__os_thread_yield();
+    }
+}
+
+static int is_taken(void *arg)
+{
+    pair *p = arg;
+    ars_atomic_u32_store_release(&p->taken, 1);
+    spin_until(&p->over);
+    for (uint32_t i = 0; i < p->late; i++) ars_atomic_pause();
+    p->sum++;
+    return 0;
+}
+
+static int stays(void *arg)
+{
+    pair *p = arg;
+    spin_until(&p->taken);
+    ars_atomic_u32_store_release(&p->over, 1);
+    return 0;
+}
+
+static int children_taken(void *arg)
+{
+    (void)arg;
+    for (long i = test_times(20000, 1000); i > 0; i--) {
+        pair p = {.late = (uint32_t)(i % 50)};
+        ars_group group;
+        begin(&group, ARS_COLLECT);
+        go(&group, is_taken, &p);
+        go(&group, stays, &p);
+        CHECK_EQ(ars_group_wait(&group, ARS_FOREVER), 0);
+        CHECK_EQ(p.sum, 1);
+    }
+    return 0;
+}
+
 static int forgets_to_wait(void *arg)
 {
     ars_group first, second;
@@ -622,6 +712,18 @@ static void case_threads_go_into_a_living_group(void)
     world_run_threads(threads_go_into_a_living_group, 0, 1);
 }
 
+CASE(cancelled_before_anybody_asks)
+
+static void case_children_taken(void)
+{
+    static world w;
+    world_begin(&w);
+    w.config.workers = 2;
+    int rc = ars_run(children_taken, &w, &w.config);
+    test_gate_end(&w.gate, 4);
+    CHECK_EQ(rc, 0);
+}
+
 static const test_case cases[] = {
     {"fail fast", case_fail_fast},
     {"collect", case_collect},
@@ -634,6 +736,8 @@ static const test_case cases[] = {
     {"living child may go", case_living_child_may_go},
     {"cancel reaches all below", case_cancel_reaches_all_below},
     {"groups of cancelled tasks", case_groups_of_cancelled_tasks},
+    {"cancelled before anybody asks", case_cancelled_before_anybody_asks},
+    {"children taken", case_children_taken},
     {"unwaited", case_unwaited},
     {"failed go", failed_go},
     {"a million on the stack", case_a_million_on_the_stack},

@@ -52,6 +52,13 @@ _Noreturn void ars__ctx_jump(ars__ctx *to);
 void ars__ctx_init(ars__ctx *ctx, void *top, void (*entry)(void *), void *arg);
 
 /*
+ * The two at once: suspends the running flow into '*from' and starts another
+ * in entry(arg) on the stack that ends at 'top'; returns from->result when
+ * resumed.
+ */
+int ars__ctx_start(ars__ctx *from, void *top, void (*entry)(void *), void *arg);
+
+/*
  * What a flow keeps for itself beyond the registers: floating-point control
  * words, or the C++ runtime's exception globals.  'mine' is put in force when
  * the flow resumes, and what was in force then comes back when it suspends.

@@ -35,19 +35,6 @@ typedef struct ars__gate {
     ars__waitq queue;
 } ars__gate;
 
-/*
- * ars__wait_enter() where it has nothing to look at but the budget: 1, else 0
- * and nothing has happened.  Fast paths stay free of calls with it.
- */
-static inline int ars__gate_enter(ars__worker *worker, const ars__task *self)
-{
-    if (ARS__UNLIKELY(worker->budget <= 0 || self->outermost || self->scope_limit != ARS_FOREVER ||
-                      ars_atomic_u32_load_relaxed(&self->group->reason)))
-        return 0;
-    worker->budget--;
-    return 1;
-}
-
 /* Sets BUSY; the word as it was before, without it. */
 uint32_t ars__gate_lock(ars__gate *gate);
 
@@ -91,7 +78,7 @@ int ars__gate_call(ars__gate_slow *slow, void *object, ars_time deadline, const 
 #define ARS__GATE_CALL(TRY, slow, object, deadline)                                                \
     do {                                                                                           \
         ars__worker *worker_ = ars__worker_here();                                                 \
-        if (ARS__LIKELY(!worker_ || ars__gate_enter(worker_, worker_->current))) {                 \
+        if (ARS__LIKELY(!worker_ || ars__wait_enter_fast(worker_, worker_->current))) {            \
             if (ARS__LIKELY(TRY)) return 0;                                                        \
             if (worker_)                                                                           \
                 return slow((object), worker_->current, (deadline), __builtin_return_address(0));  \

@@ -111,11 +111,22 @@ static ARS__NOINLINE void leave_tree(ars__group *group)
     ars_spin_unlock(&parent->lock);
 }
 
-/* Ends a group without living children and gives its result. */
-static inline int conclude(ars__group *group)
+/* Nobody refers to the record any more. */
+static inline void drop(ars__group *group)
 {
     ars_runtime *rt = group->rt;
     ars__worker *worker = ars__worker_here();
+    handle_clear(group->handle);
+    group->serial = 0;
+    if (ARS__LIKELY(worker && worker->rt == rt))
+        ars__slab_cache_put(&worker->groups, group);
+    else
+        ars__slab_put_shared(&rt->group_slab, group);
+}
+
+/* Ends a group without living children and gives its result. */
+static inline int conclude(ars__group *group)
+{
     if (ARS__UNLIKELY(in_tree(group)))
         leave_tree(group);
     else if (ARS__UNLIKELY(ars_atomic_u32_load_relaxed(&group->parent->reason)))
@@ -127,12 +138,7 @@ static inline int conclude(ars__group *group)
     else if (group->policy != ARS_FAIL_FAST)
         result = (int32_t)ars_atomic_u32_load_acquire(&group->first_error);
     ars__san_acquire(group);
-    handle_clear(group->handle);
-    group->serial = 0;
-    if (ARS__LIKELY(worker && worker->rt == rt))
-        ars__slab_cache_put(&worker->groups, group);
-    else
-        ars__slab_put_shared(&rt->group_slab, group);
+    drop(group);
     return result;
 }
 
@@ -293,9 +299,10 @@ void ars__group_child_ended(ars__group *group, const ars__worker *worker, int re
     if (ARS__UNLIKELY(result < 0 || group->policy == ARS_RACE)) take_result(group, result);
     if (ARS__LIKELY(worker && ars__group_home(group) == worker)) {
         group->local--;
-        if (!group->waiter || !all_ended(group)) return;
+        ars__task *waiter = group->waiter;
+        if (!waiter || !all_ended(group)) return;
         if (group->rt->n > 1) unshare(group->home, group);
-        finished(group);
+        ars__wake_here(group->home, waiter, conclude(group));
         return;
     }
     if (ARS__UNLIKELY(group->uncounted)) return;
@@ -375,7 +382,7 @@ static inline void share_later(ars__worker *worker, ars__group *group)
     worker->waited = group;
 }
 
-static int wait_for(ars_group *handle, ars__group *group, ars__task *self, ars_time deadline)
+static inline int wait_for(ars_group *handle, ars__group *group, ars__task *self, ars_time deadline)
 {
     if (ARS__UNLIKELY(group->watched)) ars__group_stop_watching(group);
     ars__worker *home = group->home;
@@ -419,7 +426,7 @@ static ARS__NOINLINE int wait_scoped(ars_group *handle, ars__group *group, ars__
     return note_scope(self, wait_for(handle, group, self, deadline));
 }
 
-int ars_group_wait(ars_group *handle, ars_time deadline)
+static ARS__NOINLINE int wait_checked(ars_group *handle, ars_time deadline)
 {
     ars__group *group = ars__group_of(handle);
     if (!group) return ARS_EINVAL;
@@ -437,6 +444,18 @@ int ars_group_wait(ars_group *handle, ars_time deadline)
     if (ARS__UNLIKELY(self->scope_limit != ARS_FOREVER))
         return wait_scoped(handle, group, self, deadline);
     return wait_for(handle, group, self, deadline);
+}
+
+int ars_group_wait(ars_group *handle, ars_time deadline)
+{
+    ars__group *group = ars__group_of(handle);
+    ars__worker *worker = ars__worker_here();
+    ars__task *self;
+    /* Most often by its owner, on the group's own worker. */
+    if (ARS__LIKELY(group && worker && (self = worker->current) == group->owner &&
+                    group->home == worker && deadline != 0 && ars__wait_enter_fast(worker, self)))
+        return wait_for(handle, group, self, deadline);
+    return wait_checked(handle, deadline);
 }
 
 /* Waits as the end of a task does: it cannot be cancelled, and the handle may be gone. */

@@ -152,7 +152,7 @@ int ars_mutex_lock(ars_mutex *handle, ars_time deadline)
     ars__worker *worker = ars__worker_here();
     if (ARS__UNLIKELY(!worker)) return lock_on_thread(m, deadline, __builtin_dwarf_cfa(), place);
     ars__task *self = worker->current;
-    if (ARS__UNLIKELY(!ars__gate_enter(worker, self)))
+    if (ARS__UNLIKELY(!ars__wait_enter_fast(worker, self)))
         return lock_checked(m, self, deadline, __builtin_dwarf_cfa(), place);
     uint32_t word = 0;
     if (ARS__UNLIKELY(!ars_atomic_u32_cas_acq_rel(&m->gate.word, &word, LOCKED)))

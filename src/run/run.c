@@ -400,7 +400,7 @@ int ars_stats(ars_run_stats *stats)
         sum.started += __atomic_load_n(&w->started, __ATOMIC_RELAXED);
         sum.switches += __atomic_load_n(&w->switches, __ATOMIC_RELAXED);
         ars__stack_stats stacks = ars__stack_pool_stats(w->stacks);
-        sum.stacks += stacks.in_use;
+        sum.stacks += stacks.in_use - (__atomic_load_n(&w->spare, __ATOMIC_RELAXED) != NULL);
         sum.guards_light += stacks.guard_light;
         sum.guards_protect += stacks.guard_protect;
         sum.guards_canary += stacks.guard_canary;

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "os/os.h"
+#include "run/fresh.h"
 
 enum {
     RING_FIRST = 256,
@@ -449,7 +450,7 @@ static ARS__NOINLINE ars__task *pick_slow(ars__worker *w)
     }
     for (;;) {
         if ((task = ready_one(w)) != NULL) break;
-        if ((task = settle(w, ars__sched_own(w))) != NULL) break;
+        if ((task = settle(w, ars__fresh_pop(w))) != NULL) break;
         if ((task = idle(w)) != NULL) break;
     }
 found:
@@ -520,12 +521,14 @@ static ARS__NOINLINE int switch_slow(ars__worker *w, ars__task *me, ars__task *n
     return result;
 }
 
+/* Flags that ask for more than a switch. */
+#define SLOW (~(uint32_t)ARS__COPIED)
+
 static inline int switch_to(ars__worker *w, ars__task *me, ars__task *next)
 {
     w->current = next;
     w->switches++;
-    if (ARS__SAN_FIBERS ||
-        ARS__UNLIKELY((me->ctx.flags | next->ctx.flags) & ~(uint32_t)ARS__COPIED))
+    if (ARS__SAN_FIBERS || ARS__UNLIKELY((me->ctx.flags | next->ctx.flags) & SLOW))
         return switch_slow(w, me, next);
     return ars__ctx_switch(&me->ctx, &next->ctx);
 }
@@ -533,6 +536,29 @@ static inline int switch_to(ars__worker *w, ars__task *me, ars__task *next)
 static ARS__NOINLINE int switch_picked(ars__worker *w, ars__task *me)
 {
     return switch_to(w, me, pick_slow(w));
+}
+
+/*
+ * The ready ring is empty: the newest new task begins, on the stack that became
+ * free last.
+ */
+static ARS__NOINLINE int switch_fresh(ars__worker *w, ars__task *me)
+{
+    ars__task *task;
+    if (ARS__SAN_FIBERS || ARS__UNLIKELY(w->spill_first != NULL) || !(task = ars__fresh_pop(w)))
+        return switch_picked(w, me);
+    w->budget = ARS__BUDGET;
+    char *stack_top = w->spare;
+    if (ARS__UNLIKELY(!stack_top || !ars__fresh_plain(task) || me->ctx.flags & SLOW)) {
+        task = settle(w, task);
+        return task ? switch_to(w, me, task) : switch_picked(w, me);
+    }
+    w->tick--;
+    w->spare = NULL;
+    ars__fresh_settle(w, task, stack_top);
+    w->current = task;
+    w->switches++;
+    return ars__ctx_start(&me->ctx, stack_top, ars__task_main, task);
 }
 
 _Noreturn void ars__sched_leave(ars__worker *w, ars__task *self, char *stack_top)
@@ -546,7 +572,10 @@ _Noreturn void ars__sched_leave(ars__worker *w, ars__task *self, char *stack_top
     w->current = next;
     w->switches++;
     /* Nobody else takes from the pool before this thread has left the stack. */
-    ars__stack_put(w->stacks, ars__stack_at(stack_top));
+    if (ARS__LIKELY(!ARS__SAN_FIBERS && !w->spare))
+        w->spare = stack_top;
+    else
+        ars__stack_put(w->stacks, ars__stack_at(stack_top));
 #if ARS__SAN_FIBERS
     announce(w, NULL, next);
     ars__san_fiber_destroy(fiber);
@@ -697,7 +726,8 @@ int ars__park_at(ars__task *self, const ars__wait_class *wait, void *object, ars
         w->tick--;
         return switch_to(w, self, next);
     }
-    if (w->head == w->tail || ARS__UNLIKELY(w->ready[w->head & w->mask]->ctx.flags & ARS__NEW))
+    if (w->head == w->tail) return switch_fresh(w, self);
+    if (ARS__UNLIKELY(w->ready[w->head & w->mask]->ctx.flags & ARS__NEW))
         return switch_picked(w, self);
     w->tick--;
     w->budget = ARS__BUDGET;

@@ -290,6 +290,7 @@ struct ars__worker {
     uint32_t queue_turn;   /* the runtime's queue is next to be looked into for old tasks */
     ars_atomic_ptr *slots; /* of the deque */
     ars__stack_pool *stacks;
+    char *spare; /* the top of the stack that became free last, for the next new task; or NULL */
     ars__slab_cache tasks;
     ars__slab_cache groups;
     ars__group *
@@ -409,8 +410,6 @@ void ars__sched_start(ars__worker *worker, ars_runtime *rt, ars__task *task);
 void ars__sched_offer(ars__worker *worker, ars__task *task);
 /* Gives a new task a stack and its first frame; 0 or ARS_ENOMEM. */
 int ars__sched_prepare(ars__worker *worker, ars__task *task);
-/* The newest of the worker's own new tasks, or NULL. */
-ars__task *ars__sched_own(ars__worker *worker);
 /* The oldest of its own, or one of the runtime's queue, or NULL. */
 ars__task *ars__sched_oldest(ars__worker *worker);
 /* One of another worker's or of the queue, or NULL. */
@@ -477,6 +476,29 @@ void ars__scope_fired(ars__task *task);
 static inline int ars__task_cancelled(ars__task *task)
 {
     return task->shields == 0 && ars__group_reason(task->group) < 0;
+}
+
+/*
+ * ars__wait_enter() where it has nothing to look at but the budget: 1, else 0
+ * and nothing has happened.  Fast paths stay free of calls with it.
+ */
+static inline int ars__wait_enter_fast(ars__worker *worker, const ars__task *self)
+{
+    if (ARS__UNLIKELY(worker->budget <= 0 || self->outermost || self->scope_limit != ARS_FOREVER ||
+                      ars_atomic_u32_load_relaxed(&self->group->reason)))
+        return 0;
+    worker->budget--;
+    return 1;
+}
+
+/* ars__wake() of a task that is known to be this worker's: it runs next. */
+static inline void ars__wake_here(ars__worker *worker, ars__task *task, int32_t result)
+{
+    task->ctx.result = result;
+    task->wait = NULL;
+    ars__task *before = worker->next;
+    worker->next = task;
+    if (ARS__UNLIKELY(before != NULL)) ars__sched_push(worker, before);
 }
 
 /* ---- select.c ---- */

@@ -11,27 +11,9 @@
 
 #include "base/bits.h"
 #include "os/os.h"
-#include "run/sched.h"
+#include "run/fresh.h"
 
 enum { BATCH = 128 /* tasks taken from the queue, or moved to it, at once */ };
-
-/* ---- a deque without thieves ---- */
-
-static inline int push_own(ars__worker *w, ars__task *task)
-{
-    return w->rt->n > 1 ? ars_deque_push_seq_cst(&w->deque, task) : ars_deque_push(&w->deque, task);
-}
-
-static inline int pop_own(ars__worker *w, void **out)
-{
-    ars_deque *deque = &w->deque;
-    if (w->rt->n > 1) return ars_deque_pop(deque, out);
-    uint64_t bottom = ars_atomic_u64_load_relaxed(&deque->bottom);
-    if (bottom == ars_atomic_u64_load_relaxed(&deque->top)) return 0;
-    ars_atomic_u64_store_relaxed(&deque->bottom, --bottom);
-    *out = ars_atomic_ptr_load_relaxed(ars__deque_cell(deque, bottom));
-    return 1;
-}
 
 /* ---- the runtime's queue ---- */
 
@@ -77,7 +59,7 @@ static ars__task *queue_take(ars__worker *w, uint32_t most)
     ars__task *task = task_of(first->mail.next);
     while (--n > 0) {
         ars__task *next = task_of(task->mail.next);
-        if (!push_own(w, task)) queue_append(rt, task, task, 1);
+        if (!ars__fresh_push(w, task)) queue_append(rt, task, task, 1);
         task = next;
     }
     return first;
@@ -120,7 +102,7 @@ static inline void notify(ars_runtime *rt)
 
 void ars__sched_offer(ars__worker *w, ars__task *task)
 {
-    if (ARS__UNLIKELY(!push_own(w, task))) overflow(w, task);
+    if (ARS__UNLIKELY(!ars__fresh_push(w, task))) overflow(w, task);
     if (w->rt->n > 1) notify(w->rt);
 }
 
@@ -176,27 +158,14 @@ int ars__sched_prepare(ars__worker *w, ars__task *task)
     forget_stack(stack);
     task->fake_stack = NULL;
 #endif
-    uint32_t flags = task->ctx.flags & ~(uint32_t)ARS__NEW;
+    uint32_t flags = task->ctx.flags;
     ars__ctx_init(&task->ctx, stack.top, ars__task_main, task);
     task->ctx.flags = flags;
-    task->worker = w;
-    if (flags & ARS__COPIED)
-        task->arg = stack.top; /* the arguments lie where 'stack_top' will be */
-    else
-        task->stack_top = stack.top;
-    ars__stack_header *header = ars__stack_header_of(stack);
-    header->name = task->name;
-    header->owner = task;
+    ars__fresh_settle(w, task, stack.top);
     return 0;
 }
 
 /* ---- finding ---- */
-
-ars__task *ars__sched_own(ars__worker *w)
-{
-    void *task;
-    return pop_own(w, &task) ? task : NULL;
-}
 
 ars__task *ars__sched_oldest(ars__worker *w)
 {
@@ -232,7 +201,7 @@ ars__task *ars__sched_steal(ars__worker *w)
         int n = ars_deque_steal_half(&victim->deque, taken, BATCH);
         if (n <= 0) continue;
         for (int k = 1; k < n; k++)
-            if (!push_own(w, taken[k])) queue_append(rt, taken[k], taken[k], 1);
+            if (!ars__fresh_push(w, taken[k])) queue_append(rt, taken[k], taken[k], 1);
         return taken[0];
     }
     return NULL;
@@ -249,11 +218,10 @@ int ars__sched_anything(const ars_runtime *rt)
 ars__task *ars__sched_successor(ars__worker *w)
 {
     if (ARS__SAN_FIBERS || w->tick <= 1 || w->next || w->head != w->tail) return NULL;
-    void *taken;
-    if (!pop_own(w, &taken)) return NULL;
-    ars__task *task = taken;
-    if (ARS__UNLIKELY((task->ctx.flags & ~(uint32_t)ARS__COPIED) != ARS__NEW)) {
-        if (!push_own(w, task)) queue_append(w->rt, task, task, 1);
+    ars__task *task = ars__fresh_pop(w);
+    if (!task) return NULL;
+    if (ARS__UNLIKELY(!ars__fresh_plain(task))) {
+        if (!ars__fresh_push(w, task)) queue_append(w->rt, task, task, 1);
         return NULL;
     }
     w->tick--;

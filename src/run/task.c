@@ -3,8 +3,8 @@
 #include <string.h>
 
 #include "os/os.h"
+#include "run/fresh.h"
 #include "run/held.h"
-#include "run/sched.h"
 
 ARS__STATIC_ASSERT(ARS__SAN_FIBERS || sizeof(ars__task) <= 256);
 
@@ -16,12 +16,8 @@ static uint32_t context_flags(unsigned flags)
            (flags & ARS_TASK_CXX ? ARS__CXX : 0) | (flags & ARS_TASK_MIGRATES ? ARS__MIGRATES : 0);
 }
 
-ars__task *ars__task_new(ars__worker *worker, ars_runtime *rt, ars__group *group, ars_fn *fn,
-                         void *arg, const ars_task_opt *opt)
+static inline void begin(ars__task *task, ars__group *group, ars_fn *fn, void *arg)
 {
-    ars__task *task =
-        worker ? ars__slab_cache_get(&worker->tasks) : ars__slab_get_shared(&rt->task_slab);
-    if (!task) return NULL;
     task->ctx.flags = ARS__NEW;
     task->fn = fn;
     task->arg = arg;
@@ -32,17 +28,31 @@ ars__task *ars__task_new(ars__worker *worker, ars_runtime *rt, ars__group *group
     ars_atomic_u32_store_relaxed(&task->events, 0);
     task->shields = 0;
     task->interrupted = task->linked = 0;
+}
+
+/* What came before go happens before the task, and nothing else does. */
+static inline void tell_order(ars__task *task)
+{
+    ars__san_release(task);
+#if ARS__SAN_FIBERS
+    task->fiber = ars__san_fiber_create(task->name);
+#endif
+}
+
+ars__task *ars__task_new(ars__worker *worker, ars_runtime *rt, ars__group *group, ars_fn *fn,
+                         void *arg, const ars_task_opt *opt)
+{
+    ars__task *task =
+        worker ? ars__slab_cache_get(&worker->tasks) : ars__slab_get_shared(&rt->task_slab);
+    if (!task) return NULL;
+    begin(task, group, fn, arg);
     if (opt) {
         task->ctx.flags = context_flags(opt->flags);
         task->name = opt->name;
         task->result = opt->result;
         if (opt->home) task->worker = rt->workers[opt->home - 1];
     }
-    /* What came before go happens before the task, and nothing else does. */
-    ars__san_release(task);
-#if ARS__SAN_FIBERS
-    task->fiber = ars__san_fiber_create(task->name);
-#endif
+    tell_order(task);
     return task;
 }
 
@@ -156,7 +166,8 @@ static void end(ars__task *task, int result, int *result_out)
     }
     ars__locks_task_ended(task);
     if (result_out) *result_out = result;
-    ars__wheel_remove(&worker->wheel, &task->timer);
+    if (ARS__UNLIKELY(ars__timer_armed(&task->timer)))
+        ars__wheel_remove(&worker->wheel, &task->timer);
     if (task->linked) {
         ars__group_unlink_task(group, task);
         /* Nobody sends it mail any more; what was sent refers to it. */
@@ -331,8 +342,8 @@ const char *ars_task_name(void)
 
 /* ---- <arsenal/group.h>: filling ---- */
 
-static inline int go_in(ars_group *handle, ars_fn *fn, void *arg, const void *args, size_t size,
-                        const ars_task_opt *opt)
+static ARS__NOINLINE int go_in(ars_group *handle, ars_fn *fn, void *arg, const void *args,
+                               size_t size, const ars_task_opt *opt)
 {
     ars__worker *worker = ars__worker_here();
     ars__group *group;
@@ -348,6 +359,21 @@ static inline int go_in(ars_group *handle, ars_fn *fn, void *arg, const void *ar
 
 int ars_group_go(ars_group *handle, ars_fn *fn, void *arg, const ars_task_opt *opt)
 {
+    ars__worker *worker = ars__worker_here();
+    ars__group *group = handle ? ars__group_of(handle) : NULL;
+    /* Most often it is the group's own worker that starts a task without options. */
+    if (ARS__LIKELY(group && worker && ars__group_home(group) == worker && fn && !opt &&
+                    worker->born - worker->died < worker->room)) {
+        ars__task *task = ars__slab_cache_get(&worker->tasks);
+        if (ARS__LIKELY(task != NULL)) {
+            begin(task, group, fn, arg);
+            tell_order(task);
+            group->local++;
+            __atomic_store_n(&worker->born, worker->born + 1, __ATOMIC_RELAXED);
+            ars__sched_offer(worker, task);
+            return 0;
+        }
+    }
     return go_in(handle, fn, arg, NULL, 0, opt);
 }
 

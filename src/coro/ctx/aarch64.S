@@ -112,9 +112,8 @@
         GO_ON   x3
 .endm
 
-/* int64_t NAME(ars__ctx *from: x0, ars__ctx *to: x1) */
-.macro SWITCH name
-ENTRY \name
+/* Suspends the running flow into the context at x0. */
+.macro SUSPEND
         sub     sp, sp, #160
         .cfi_def_cfa_offset 160
         stp     x29, x30, [sp]
@@ -128,8 +127,14 @@ ENTRY \name
         stp     d12, d13, [sp, #128]
         stp     d14, d15, [sp, #144]
         FRAME
-        mov     x2, sp
-        str     x2, [x0]
+        mov     x4, sp
+        str     x4, [x0]
+.endm
+
+/* int64_t NAME(ars__ctx *from: x0, ars__ctx *to: x1) */
+.macro SWITCH name
+ENTRY \name
+        SUSPEND
         RESUME  x1
 END \name
 .endm
@@ -180,6 +185,18 @@ ars__ctx_first:
         blr     x19
         brk     #1
 END ars__ctx_first
+
+/* int64_t ars__ctx_start(ars__ctx *from: x0, void *top: x1, void (*entry)(void *): x2, void *arg: x3) */
+ENTRY ars__ctx_start
+        SUSPEND
+        and     x1, x1, #-16
+        .cfi_undefined x30
+        mov     sp, x1
+        mov     x29, xzr
+        mov     x0, x3
+        blr     x2
+        brk     #1
+END ars__ctx_start
 
 /*
  * int64_t ars__ctx_switch_fpenv(ars__ctx *from: x0, ars__ctx *to: x1, ars__ctx_extra *extra: x2)

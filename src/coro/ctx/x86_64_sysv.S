@@ -72,9 +72,8 @@
         notrack jmp *%rcx
 .endm
 
-/* int64_t NAME(ars__ctx *from: rdi, ars__ctx *to: rsi) */
-.macro SWITCH name
-ENTRY \name
+/* Suspends the running flow into the context at rdi. */
+.macro SUSPEND
         movq    %rsp, (%rdi)
         movq    %rbx, 8(%rdi)
         movq    %rbp, 16(%rdi)
@@ -82,6 +81,12 @@ ENTRY \name
         movq    %r13, 32(%rdi)
         movq    %r14, 40(%rdi)
         movq    %r15, 48(%rdi)
+.endm
+
+/* int64_t NAME(ars__ctx *from: rdi, ars__ctx *to: rsi) */
+.macro SWITCH name
+ENTRY \name
+        SUSPEND
         RESUME  %rsi, 0x74
 END \name
 .endm
@@ -130,6 +135,18 @@ ars__ctx_first:
         call    *%rbx
         ud2
 END ars__ctx_first
+
+/* int64_t ars__ctx_start(ars__ctx *from: rdi, void *top: rsi, void (*entry)(void *): rdx, void *arg: rcx) */
+ENTRY ars__ctx_start
+        SUSPEND
+        andq    $-16, %rsi
+        .cfi_undefined %rip
+        movq    %rsi, %rsp
+        xorl    %ebp, %ebp
+        movq    %rcx, %rdi
+        call    *%rdx
+        ud2
+END ars__ctx_start
 
 /*
  * int64_t ars__ctx_switch_fpenv(ars__ctx *from: rdi, ars__ctx *to: rsi, ars__ctx_extra *extra: rdx)
