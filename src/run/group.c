@@ -294,15 +294,15 @@ static inline void unshare(ars__worker *worker, ars__group *group)
         worker->waited = group->next_shared;
 }
 
-void ars__group_child_ended(ars__group *group, const ars__worker *worker, int result)
+void ars__group_child_ended(ars__group *group, ars__worker *worker, int result)
 {
     if (ARS__UNLIKELY(result < 0 || group->policy == ARS_RACE)) take_result(group, result);
     if (ARS__LIKELY(worker && ars__group_home(group) == worker)) {
         group->local--;
         ars__task *waiter = group->waiter;
         if (!waiter || !all_ended(group)) return;
-        if (group->rt->n > 1) unshare(group->home, group);
-        ars__wake_here(group->home, waiter, conclude(group));
+        if (group->rt->n > 1) unshare(worker, group);
+        ars__wake_here(worker, waiter, conclude(group));
         return;
     }
     if (ARS__UNLIKELY(group->uncounted)) return;

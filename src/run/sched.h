@@ -445,7 +445,7 @@ const char *ars__task_name(const ars__task *task);
 ars__group *ars__group_new_top(ars_runtime *rt, ars__worker *worker);
 void ars__group_cancel_now(ars__group *group, int cause, int reason);
 /* On 'worker', or (NULL) not started, by a thread. */
-void ars__group_child_ended(ars__group *group, const ars__worker *worker, int result);
+void ars__group_child_ended(ars__group *group, ars__worker *worker, int result);
 /* Lets others see the end of the groups of which the worker is 'home', from now on. */
 void ars__groups_share(ars__worker *worker);
 /* The owner is going to start or wait for children of a group that a select has watched. */
