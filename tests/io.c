@@ -145,6 +145,60 @@ static int receives_task(void *arg)
 }
 BACKEND_CASE(receives)
 
+/* Being ready consumes nothing, and counts as the reader. */
+static int ready_task(void *arg)
+{
+    (void)arg;
+    SOURCE(source);
+    char buf[16];
+    asked a, b;
+    int fd = open_stream(&source);
+    const ars__backend *backend = this_loop()->backend;
+    CHECK_EQ(backend->ready(&source, 1), 0);
+    ask(&a, ARS__READY, &source, NULL, 0);
+    CHECK_EQ(a.result, ARS__PENDING);
+    ask(&b, ARS__READY, &source, NULL, 0);
+    CHECK_EQ(b.result, ARS_EBUSY);
+    ask(&b, ARS__RECV, &source, buf, sizeof buf);
+    CHECK_EQ(b.result, ARS_EBUSY);
+    turn(this_loop());
+    CHECK_EQ(a.done, 0);
+
+    /* Taken back at once, asked for again. */
+    ars__request_withdraw(&a.request);
+    CHECK(source.reader == NULL);
+    ask(&a, ARS__READY, &source, NULL, 0);
+    plain_send(fd, "0123456789", 10);
+    CHECK_EQ(await(&a), 0);
+    CHECK_EQ(backend->ready(&source, 0), 1);
+    ask(&a, ARS__READY, &source, NULL, 0);
+    CHECK_EQ(await(&a), 0);
+    ask(&a, ARS__RECV, &source, buf, sizeof buf);
+    CHECK_EQ(await(&a), 10);
+    CHECK_EQ(backend->ready(&source, 0), 0);
+    CHECK_EQ(backend->ready(&source, 1), 0);
+    plain_send(fd, "x", 1);
+    CHECK_EQ(backend->ready(&source, 1), 1);
+    ask(&a, ARS__RECV, &source, buf, sizeof buf);
+    CHECK_EQ(await(&a), 1);
+
+    ask(&a, ARS__READY, &source, NULL, 0);
+    close(fd);
+    CHECK_EQ(await(&a), 0);
+    ask(&a, ARS__RECV, &source, buf, 4);
+    CHECK_EQ(await(&a), 0);
+    close_source(&source);
+
+    fd = open_stream(&source);
+    ask(&a, ARS__READY, &source, NULL, 0);
+    close_source(&source);
+    CHECK_EQ(a.done, 1);
+    CHECK_EQ(a.result, ARS_EBADF);
+    close(fd);
+    return 0;
+}
+BACKEND_CASE(ready)
+
 /* What nobody reads stays in the kernel, but for a little; then it goes on where it was. */
 static int unread_task(void *arg)
 {
@@ -586,13 +640,17 @@ static int survive(void *arg)
     CHECK_EQ(ars_addr_parse(&addr, "127.0.0.1:0"), 0);
     if (ars_listener_open(&listener, &addr, NULL) == 0 && ars_listener_addr(listener, &addr) == 0 &&
         ars_conn_dial(&a, &addr, NULL, deadline) == 0) {
+        ars_case acceptable = ARS_ACCEPTABLE(listener);
+        (void)!ars_select(&acceptable, 1, deadline);
         if (ars_listener_accept(listener, &b, deadline) < 0)
             (void)!ars_listener_accept(listener, &b, 0);
+        ars_case readable = ARS_READABLE(b);
         size_t sent;
         for (int i = 0; i < 3 && b; i++) {
             int rc = ars_conn_write(a, "hello", 5, &sent, deadline);
             CHECK_EQ(sent, rc == 0 ? 5 : 0);
             if (rc < 0) continue;
+            (void)!ars_select(&readable, 1, i == 1 ? 0 : deadline);
             int n = ars_conn_read(b, buf, sizeof buf, deadline);
             if (n > 0) CHECK_EQ(memcmp(buf, "hello", 5), 0);
             ars_loan loan;
@@ -656,8 +714,8 @@ static void failing_calls(void)
 static void contract(void)
 {
     static const test_case parts[] = {
-        {"receives", receives}, {"unread", unread}, {"sends", sends}, {"accepts", accepts},
-        {"polls", polls},       {"closes", closes}, {"wakes", wakes},
+        {"receives", receives}, {"ready", ready}, {"unread", unread}, {"sends", sends},
+        {"accepts", accepts},   {"polls", polls}, {"closes", closes}, {"wakes", wakes},
     };
     for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
         printf("  %s\n", parts[i].name);

@@ -4,6 +4,7 @@
 
 #include <arsenal/addr.h>
 #include <arsenal/buf.h>
+#include <arsenal/select.h>
 
 ARS_BEGIN_DECLS
 
@@ -138,6 +139,25 @@ typedef struct ars_loan {
  * Suspends: yes.  Allocates: no.  Callable from: task.
  */
 ARS_API ARS_MUST_USE int ars_conn_read_loan(ars_conn *conn, ars_loan *loan, ars_time deadline);
+
+/*
+ * ARS_READABLE() is the case of ars_select() that is chosen when a read of
+ * 'conn' would not wait: there are bytes, the end of the stream, or an error.
+ * It reads nothing, so that what comes is not lost where another case is done:
+ *
+ *     ars_case cases[] = {ARS_READABLE(conn), ARS_RECV(messages, &message)};
+ *     switch (ars_select(cases, 2, deadline)) {
+ *     case 0: n = ars_conn_read(conn, buf, sizeof buf, ARS_FOREVER); ...
+ *     case 1: ...
+ *
+ * While it waits the select counts as the one task that reads: a read, or
+ * another select, of the same connection gives ARS_EBUSY, and so does this
+ * select if somebody is reading.  If the connection is closed meanwhile, the
+ * case is chosen, and the result is ARS_CLOSED(i).  On a plain thread the
+ * select gives ARS_EINVAL.  A select may first have to wait until a connection
+ * has come over from another worker, as a read has to.
+ */
+#define ARS_READABLE(conn) ars_case_make(ARS__CASE_WAITABLE, (conn), 0)
 
 /*
  * ars_conn_read_return() gives a loan back and zeroes '*loan'; a zeroed loan

@@ -60,6 +60,14 @@ ARS_API ARS_MUST_USE int ars_listener_accept(ars_listener *listener, ars_conn **
                                              ars_time deadline);
 
 /*
+ * ARS_ACCEPTABLE() is the case of ars_select() that is chosen when an accept
+ * would not wait; another task may still come first.  One select at a time
+ * waits for a listener, a second gets ARS_EBUSY; tasks in accept do not count.
+ * For the rest see ARS_READABLE().
+ */
+#define ARS_ACCEPTABLE(listener) ars_case_make(ARS__CASE_WAITABLE, (listener), 0)
+
+/*
  * ars_listener_addr() gives the address that it listens at, with the port that
  * the system chose.  Returns 0 or an error of the operating system.
  *

@@ -8,7 +8,8 @@ ARS_BEGIN_DECLS
 
 /*
  * Select waits for the first of several things: a value to receive, room to
- * send one, the end of a group, an event, a tick.
+ * send one, the end of a group, an event, a tick, a connection that has
+ * something to read.
  *
  *     ars_case cases[] = {ARS_RECV(jobs, &job), ARS_SEND(results, &result)};
  *     switch (ars_select(cases, 2, ars_after(ARS_SECOND))) {

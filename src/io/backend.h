@@ -23,6 +23,7 @@
  *   request    result >= 0                          of
  *   RECV       bytes in buf, 0 = end of stream      stream
  *   LOAN       bytes at buf, lent under id loan     stream
+ *   READY      0: a RECV (an ACCEPT) does not wait  stream, listener
  *   SEND       0: all of buf went                   stream
  *   SENDV      0: all of the ars__vec at buf went   stream
  *   TURN       0: see below                         stream, file
@@ -32,6 +33,10 @@
  *   ACCEPT     the new descriptor                   listener
  *   POLL       events that hold                     a foreign descriptor
  *   MOVE       0: it is at home with the caller     any source; never submitted
+ *
+ * READY consumes nothing; ends of streams and errors are for the RECV that
+ * follows, and only a close ends it with an error, ARS_EBADF.  It counts as the
+ * receive request.
  *
  * After a SEND or SENDV 'progress' is the count of bytes that went, whatever
  * the result.
@@ -57,7 +62,7 @@
 #include "base/san.h"
 #include "data/list.h"
 #include "mem/slab.h"
-#include "run/park.h"
+#include "run/waitable.h"
 #include "sync/inbox.h"
 
 typedef struct ars__loop ars__loop;
@@ -71,6 +76,7 @@ enum { ARS__PENDING = INT32_MIN };
 enum ars__request_kind {
     ARS__RECV,
     ARS__LOAN,
+    ARS__READY,
     ARS__SEND,
     ARS__SENDV,
     ARS__TURN,
@@ -121,7 +127,13 @@ typedef struct ars__carried {
     char data[];
 } ars__carried;
 
+/*
+ * What is touched with every completion comes first.  A receive's request lies
+ * in the source, so that a read can end in the call that parks it; those of
+ * sends lie with who waits.
+ */
 struct ars__source {
+    const ars__waitable_class *waitable; /* first: to be a case of a select; readable.c */
     ars__loop *loop; /* its home; NULL: none.  Others than the home may only compare it. */
     int32_t fd;
     uint16_t generation;
@@ -141,6 +153,8 @@ struct ars__source {
     uint8_t writable : 1;
     uint8_t hung_up : 1;
     uint32_t pins; /* calls that have yet to find out whether it is closing */
+    int32_t error; /* to be given to the next receive or accept */
+    int32_t moved; /* what came of a move */
     union {
         struct {
             uint16_t head, tail, count, offset; /* a chain of buffers; offset into the first */
@@ -148,19 +162,18 @@ struct ars__source {
         ars__accepts *accepts;
     };
     ars__carried *carried; /* to be read before all else */
-    int32_t error;         /* to be given to the next receive or accept */
     ars__request *reader;
-    ars__request *writer, *last_writer; /* the first is under way */
-    void (*freed)(ars__source *source); /* the kernel is done with it and it is closed */
-    ars__request read, write;           /* for the only reader and the only writer */
+    ars__request *writer; /* the first of those queued; it is under way */
+    ars__request read;    /* for the only reader; of a listener: for the only select */
+    ars__request *last_writer;
     ars__list node;
+    void (*freed)(ars__source *source); /* the kernel is done with it and it is closed */
     /* Of home.c, for other workers too: */
     ars__hub *hub;
     ars__inbox_node mail;
-    ars_atomic_u32 events;
-    int32_t moved;        /* what came of a move */
     ars_atomic_ptr wants; /* the loop that asked for it; 'movers' are its tasks */
     ars__request *movers;
+    ars_atomic_u32 events;
 };
 
 /* What lies in a buffer that another worker gives back. */
@@ -206,10 +219,16 @@ struct ars__backend {
     /*
      * Tries; what it cannot have at once it starts and returns ARS__PENDING,
      * or, if not 'wait', leaves no request pending and returns ARS_EAGAIN.
-     * SEND, SENDV, CONNECT and the polls come only with 'wait', and what sends
-     * only when no other is under way; TURN never comes.
+     * READY, SEND, SENDV, CONNECT and the polls come only with 'wait', and what
+     * sends only when no other is under way; TURN never comes.
      */
     int32_t (*submit)(ars__request *request, int wait);
+
+    /*
+     * Whether a RECV or an ACCEPT would not wait, as far as is known; or, with
+     * 'ask', after the kernel was asked, in a turn if need be.
+     */
+    int (*ready)(ars__source *source, int ask);
 
     /*
      * Asks for the end of a SEND that is under way, a CONNECT or a poll, with
@@ -264,6 +283,9 @@ void ars__loan_return(ars__loop *loop, uint64_t loan);
 
 /* Submits, or queues behind the writers that are there; ARS_EBUSY for a second reader.  As backend->submit(). */
 int32_t ars__submit(ars__request *request, int wait);
+
+/* Takes back a RECV, LOAN, READY or ACCEPT that is pending: done() does not come, nothing is lost. */
+void ars__request_withdraw(ars__request *request);
 
 /* The interrupt() of every wait class whose object is a request. */
 void ars__request_interrupt(ars__task *task, int why);
@@ -344,6 +366,8 @@ void ars__source_close(ars__source *source);
 void ars__source_shut(ars__source *source);
 /* Closes the descriptor and calls freed() if nothing holds the source any more. */
 void ars__source_settle(ars__source *source);
+/* What it is as a case of a select. */
+extern const ars__waitable_class ars__source_waitable;
 /* Makes the source one of the task's worker: 0, ARS_EBUSY if another one is using it, or an error. */
 int ars__source_fetch(ars__source *source, ars__task *self, ars_time deadline);
 

@@ -91,9 +91,13 @@ void ars__source_init(ars__source *source, ars__hub *hub, int fd, int kind,
                       void (*freed)(ars__source *))
 {
     ars__san_ignore_begin(); /* the slab is shared, and its lock not seen */
-    *source = (ars__source){.hub = hub, .fd = fd, .kind = (uint8_t)kind, .freed = freed};
+    *source = (ars__source){.waitable = &ars__source_waitable,
+                            .hub = hub,
+                            .fd = fd,
+                            .kind = (uint8_t)kind,
+                            .freed = freed};
     ars__san_ignore_end();
-    source->read.source = source->write.source = source;
+    source->read.source = source;
     ars_spin_lock(&hub->lock);
     ars__list_append(&hub->loose, &source->node);
     ars_spin_unlock(&hub->lock);

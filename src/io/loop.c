@@ -90,6 +90,26 @@ static int32_t start_writer(ars__source *source, ars__request *request, int wait
     return rc;
 }
 
+static int32_t submit_accept(ars__source *source, ars__request *request, int wait)
+{
+    ars__accepts *accepts = source->accepts;
+    if (accepts->count > 0) {
+        if (request->kind == ARS__READY) return 0;
+        int fd = accepts->fds[accepts->head++ & (accepts->room - 1)];
+        accepts->count--;
+        return fd;
+    }
+    int32_t rc = source->loop->backend->submit(request, wait);
+    if (rc != ARS__PENDING) return rc;
+    request->next = NULL;
+    if (accepts->last)
+        accepts->last->next = request;
+    else
+        accepts->first = request;
+    accepts->last = request;
+    return rc;
+}
+
 int32_t ars__submit(ars__request *request, int wait)
 {
     ars__source *source = request->source;
@@ -107,6 +127,13 @@ int32_t ars__submit(ars__request *request, int wait)
         ARS__ASSERT(source->writer == request);
         if (request->why) return request->why;
         return start_writer(source, request, 1);
+    case ARS__READY:
+        ARS__ASSERT(wait);
+        if (source->kind == ARS__LISTENER) return submit_accept(source, request, 1);
+        if (ARS__UNLIKELY(source->reader != NULL)) return ARS_EBUSY;
+        rc = backend->submit(request, 1);
+        if (rc == ARS__PENDING) source->reader = request;
+        return rc;
     case ARS__SEND:
     case ARS__SENDV:
     case ARS__TURN:
@@ -119,23 +146,7 @@ int32_t ars__submit(ars__request *request, int wait)
             return ARS__PENDING;
         }
         return start_writer(source, request, wait);
-    case ARS__ACCEPT: {
-        ars__accepts *accepts = source->accepts;
-        if (accepts->count > 0) {
-            int fd = accepts->fds[accepts->head++ & (accepts->room - 1)];
-            accepts->count--;
-            return fd;
-        }
-        rc = backend->submit(request, wait);
-        if (rc != ARS__PENDING) return rc;
-        request->next = NULL;
-        if (accepts->last)
-            accepts->last->next = request;
-        else
-            accepts->first = request;
-        accepts->last = request;
-        return rc;
-    }
+    case ARS__ACCEPT: return submit_accept(source, request, wait);
     default: ARS__ASSERT(request->kind == ARS__POLL); return ARS_EINVAL;
     }
 }
@@ -153,6 +164,17 @@ static void unlink_request(ars__request **first, ars__request **last, ars__reque
     if (*last == request) *last = before;
 }
 
+void ars__request_withdraw(ars__request *request)
+{
+    ars__source *source = request->source;
+    if (source->kind == ARS__LISTENER) {
+        unlink_request(&source->accepts->first, &source->accepts->last, request);
+        return;
+    }
+    ARS__ASSERT(source->reader == request);
+    source->reader = NULL;
+}
+
 void ars__request_interrupt(ars__task *task, int why)
 {
     ars__request *request = ars__task_object(task);
@@ -161,12 +183,7 @@ void ars__request_interrupt(ars__task *task, int why)
     case ARS__RECV:
     case ARS__LOAN:
     case ARS__POLL_IN:
-        ARS__ASSERT(source->reader == request);
-        source->reader = NULL;
-        break;
-    case ARS__ACCEPT:
-        unlink_request(&source->accepts->first, &source->accepts->last, request);
-        break;
+    case ARS__ACCEPT: ars__request_withdraw(request); break;
     case ARS__SEND:
     case ARS__SENDV:
     case ARS__TURN:

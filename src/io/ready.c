@@ -32,9 +32,17 @@ static int32_t try_recv(ars__source *source, char *buf, size_t len)
     return ARS_EAGAIN;
 }
 
+/* Whether there is something to be had: one system call, unless it is known that there is not. */
+static int has_some(ars__source *source)
+{
+    if (source->readable && ars__os_poll(source->fd, POLLIN) == 0) source->readable = 0;
+    return source->readable;
+}
+
 static int32_t try_read(ars__request *request)
 {
     ars__source *source = request->source;
+    if (request->kind == ARS__READY) return has_some(source) ? 0 : ARS_EAGAIN;
     if (request->kind == ARS__RECV) return try_recv(source, request->buf, request->len);
     if (!source->readable) return ARS_EAGAIN;
     if (request->kind == ARS__POLL_IN) return 1;
@@ -103,7 +111,7 @@ static void stream_event(ars__source *source)
 {
     ars__request *reader = source->reader;
     if (reader && source->readable) {
-        int32_t rc = try_read(reader);
+        int32_t rc = reader->kind == ARS__READY ? 0 : try_read(reader);
         if (rc != ARS_EAGAIN) {
             source->reader = NULL;
             reader->done(reader, rc);
@@ -310,6 +318,13 @@ int32_t ars__ready_submit(ars__request *request, int wait)
     default: rc = try_read(request); break;
     }
     return rc == ARS_EAGAIN && wait ? ARS__PENDING : rc;
+}
+
+int ars__ready_look(ars__source *source, int ask)
+{
+    if (source->kind == ARS__LISTENER && source->accepts->count > 0) return 1;
+    if (ask) source->readable = 1;
+    return has_some(source);
 }
 
 void ars__ready_cancel(ars__request *request)

@@ -61,6 +61,7 @@ int ars__ready_is_watched(const ars__ready_loop *loop, int fd, uint32_t watch);
 
 /* Members of the backend's tables that need nothing of the backend but watch(). */
 int32_t ars__ready_submit(ars__request *request, int wait);
+int ars__ready_look(ars__source *source, int ask);
 void ars__ready_cancel(ars__request *request);
 void ars__ready_loan_return(ars__loop *base, uint64_t loan);
 void *ars__ready_loan_room(ars__loop *base, uint64_t loan);

@@ -152,13 +152,25 @@ static int grow(const ars_alloc *alloc, ars__accepts *accepts)
     return 0;
 }
 
+/* The first that waits for a connection; who only waits to know of one is told. */
+static ars__request *first_accept(ars__accepts *accepts)
+{
+    ars__request *request;
+    do {
+        request = accepts->first;
+        if (!request) return NULL;
+        accepts->first = request->next;
+        if (!accepts->first) accepts->last = NULL;
+        if (request->kind == ARS__READY) request->done(request, 0);
+    } while (request->kind == ARS__READY);
+    return request;
+}
+
 void ars__accept_done(ars__source *source, int fd)
 {
     ars__accepts *accepts = source->accepts;
-    ars__request *request = accepts->first;
+    ars__request *request = first_accept(accepts);
     if (request) {
-        accepts->first = request->next;
-        if (!accepts->first) accepts->last = NULL;
         request->done(request, fd);
         return;
     }
@@ -174,13 +186,11 @@ void ars__accept_done(ars__source *source, int fd)
 int ars__accept_failed(ars__source *source, int error)
 {
     ars__accepts *accepts = source->accepts;
-    ars__request *request = accepts->first;
+    ars__request *request = first_accept(accepts);
     if (!request) {
         source->error = error;
         return 0;
     }
-    accepts->first = request->next;
-    if (!accepts->first) accepts->last = NULL;
     request->done(request, error);
     return accepts->first != NULL;
 }

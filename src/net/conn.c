@@ -132,17 +132,6 @@ static void prepare_write(ars__request *request, ars__task *self, const void *bu
     request->user = sent;
 }
 
-/* Behind other writers: the request waits in this frame. */
-static ARS__NOINLINE int write_queued(ars__source *source, ars__task *self, const void *buf,
-                                      size_t n, size_t *sent, ars_time deadline)
-{
-    ars__request request = {.source = source};
-    prepare_write(&request, self, buf, n, sent);
-    int rc = ars__submit(&request, deadline != 0);
-    if (rc != ARS__PENDING) return rc == ARS_EAGAIN ? ARS_ETIMEDOUT : rc;
-    return ars__request_park(&request, &writing, deadline);
-}
-
 int ars_conn_write(ars_conn *conn, const void *buf, size_t n, size_t *sent, ars_time deadline)
 {
     ars__source *source = &conn->source;
@@ -152,13 +141,12 @@ int ars_conn_write(ars_conn *conn, const void *buf, size_t n, size_t *sent, ars_
     int rc = ars__source_enter(source, self, deadline);
     if (rc < 0) return rc;
     if (ARS__UNLIKELY((ptrdiff_t)n <= 0)) return n ? ARS_EINVAL : 0;
-    if (ARS__UNLIKELY(source->writer != NULL))
-        return write_queued(source, self, buf, n, sent, deadline);
-    ars__request *request = &source->write;
-    prepare_write(request, self, buf, n, sent);
-    rc = ars__submit(request, deadline != 0);
-    if (rc == ARS__PENDING) return ars__request_park(request, &writing, deadline);
-    if (sent) *sent = request->progress;
+    ars__request request;
+    request.source = source;
+    prepare_write(&request, self, buf, n, sent);
+    rc = ars__submit(&request, deadline != 0);
+    if (rc == ARS__PENDING) return ars__request_park(&request, &writing, deadline);
+    if (sent) *sent = request.progress;
     return rc == ARS_EAGAIN ? ARS_ETIMEDOUT : rc;
 }
 

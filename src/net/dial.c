@@ -51,15 +51,15 @@ static int connect_wait(ars_conn *conn, ars__task *self, const void *sa, size_t 
                         ars_time deadline)
 {
     ars__source *source = &conn->source;
-    ars__request *request = &source->write;
+    ars__request request = {.kind = ARS__CONNECT,
+                            .task = self,
+                            .done = ars__request_wake,
+                            .source = source,
+                            .buf = (void *)(uintptr_t)sa,
+                            .len = len};
     for (;;) {
-        request->kind = ARS__CONNECT;
-        request->task = self;
-        request->done = ars__request_wake;
-        request->buf = (void *)(uintptr_t)sa;
-        request->len = len;
-        int rc = ars__submit(request, 1);
-        if (rc == ARS__PENDING) rc = ars__request_park(request, &connecting, deadline);
+        int rc = ars__submit(&request, 1);
+        if (rc == ARS__PENDING) rc = ars__request_park(&request, &connecting, deadline);
         if (rc != ARS_EAGAIN) return rc;
         /* A unix listener whose backlog is full: nothing tells when it no longer is. */
         ars_time now = ars_now(), again = ars_time_add(now, ARS_MILLISECOND);

@@ -406,6 +406,7 @@ static void dequeue_send(void *object, ars__node *node)
     ars_spin_unlock(&chan->lock);
 }
 
-const ars__waitable_class ars__recv_waitable = {"receive", try_recv, enqueue_recv, dequeue_recv,
-                                                NULL};
-const ars__waitable_class ars__send_waitable = {"send", try_send, enqueue_send, dequeue_send, NULL};
+const ars__waitable_class ars__recv_waitable = {"receive",    try_recv, enqueue_recv,
+                                                dequeue_recv, NULL,     NULL};
+const ars__waitable_class ars__send_waitable = {"send",       try_send, enqueue_send,
+                                                dequeue_send, NULL,     NULL};

@@ -106,7 +106,8 @@ static int enqueue(void *object, ars__node *node)
     return 1;
 }
 
-const ars__waitable_class ars__event_waitable = {"event", take, enqueue, ars__gate_dequeue, NULL};
+const ars__waitable_class ars__event_waitable = {"event",           take, enqueue,
+                                                 ars__gate_dequeue, NULL, NULL};
 
 int ars_event_wait(ars_event *handle, ars_time deadline)
 {

@@ -518,8 +518,8 @@ static void watch_dequeue(void *object, ars__node *node)
     ars_spin_unlock(&group->lock);
 }
 
-const ars__waitable_class ars__group_waitable = {"group", watch_try, watch_enqueue, watch_dequeue,
-                                                 NULL};
+const ars__waitable_class ars__group_waitable = {"group",       watch_try, watch_enqueue,
+                                                 watch_dequeue, NULL,      NULL};
 
 /* ---- making ---- */
 

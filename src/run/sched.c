@@ -147,6 +147,8 @@ static inline ars__task *pop(ars__worker *w)
 static inline void make_ready(ars__worker *w, ars__task *task)
 {
     if (ARS__UNLIKELY(task->ctx.flags & ARS__MIGRATES) && task != w->current) {
+        /* Here: what it waited for may be this worker's. */
+        if (task->ctx.flags & ARS__SELECTS) ars__select_clean(task);
         ars__wheel_remove(&w->wheel, &task->timer);
         ars_atomic_u32_or_acq_rel(&task->events, ARS__MOVING);
         ars__sched_offer(w, task);

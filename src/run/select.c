@@ -153,15 +153,71 @@ static ARS__NOINLINE void back_off(unsigned times)
     if (times > PATIENCE) ars__os_thread_yield();
 }
 
+/* ---- objects that have a worker ---- */
+
+static const ars__movable_class *movable(const ars_case *c)
+{
+    return c->object && c->ars__kind == ARS__CASE_WAITABLE ? class_of(c)->movable : NULL;
+}
+
+/* 'rc', or that one of those held has been closed. */
+static int let_go(ars_case *cases, uint32_t n, int rc)
+{
+    for (uint32_t i = n; i-- > 0;) {
+        const ars__movable_class *class = cases[i].ars__order ? movable(&cases[i]) : NULL;
+        if (class && class->let_go(cases[i].object) == ARS_EPIPE) rc = ARS_CLOSED((int)i);
+    }
+    return rc;
+}
+
+/* The entry check, which is about to let others run. */
+static ARS__NOINLINE int enter_held(ars__task *self, ars_case *cases, size_t n, ars_time deadline,
+                                    const void *frame)
+{
+    if (n > ARS_SELECT_MAX || !cases) n = 0;
+    for (size_t i = 0; i < n; i++) {
+        const ars__movable_class *class = movable(&cases[i]);
+        cases[i].ars__order = class && class->hold(cases[i].object, self);
+    }
+    return let_go(cases, (uint32_t)n, ars__wait_enter_at(self, deadline, frame));
+}
+
+/* Has them all here: 0; or what the select ends with. */
+static ARS__NOINLINE int fetch_all(ars__task *self, ars_case *cases, uint32_t n, ars_time deadline)
+{
+    int rc = 0;
+    uint32_t i;
+    for (i = 0; i < n && rc == 0; i++) {
+        const ars__movable_class *class = movable(&cases[i]);
+        cases[i].ars__order = 0;
+        if (!class) continue;
+        if (!self->worker) return ARS_EINVAL;
+        int held = class->hold(cases[i].object, self);
+        if (!held) {
+            rc = class->fetch(cases[i].object, self, deadline);
+            held = rc == 0 && class->hold(cases[i].object, self);
+            if (rc == ARS_ETIMEDOUT && deadline == 0) rc = 0;
+        }
+        cases[i].ars__order = (uint16_t)held;
+        if (held && deadline == 0) class->ask(cases[i].object);
+    }
+    return let_go(cases, i, rc);
+}
+
 /* Everything but the park: so what is left to do then can be a jump. */
 static ARS__NOINLINE int decide(ars__task *self, ars_case *cases, size_t size, ars_time deadline)
 {
     uint32_t n = (uint32_t)size;
     if (size > ARS_SELECT_MAX || (size && !cases)) return ARS_EINVAL;
-    for (uint32_t i = 0; i < n; i++)
+    int others = 0;
+    for (uint32_t i = 0; i < n; i++) {
         if (cases[i].ars__kind >= ARS__CASE_KINDS) return ARS_EINVAL;
+        others |= cases[i].ars__kind == ARS__CASE_WAITABLE;
+    }
     for (unsigned times = 1;; times++) {
-        int rc = try_all(cases, n);
+        int rc = ARS__UNLIKELY(others) ? fetch_all(self, cases, n, deadline) : 0;
+        if (rc != 0) return rc;
+        rc = try_all(cases, n);
         if (rc != NONE_READY) return rc;
         if (deadline == 0) return ARS_ETIMEDOUT;
         if (n) cases[0].ars__last = (uint16_t)(n - 1);
@@ -265,8 +321,10 @@ int ars_select(ars_case *cases, size_t n, ars_time deadline)
 {
     ars__task *self = ars__task_self();
     if (!self) return select_thread(cases, n, deadline);
-    int rc = ars__wait_enter(self, deadline);
-    if (rc < 0) return rc;
+    int rc = ARS__UNLIKELY(self->worker->budget <= 0)
+                 ? enter_held(self, cases, n, deadline, __builtin_dwarf_cfa())
+                 : ars__wait_enter(self, deadline);
+    if (rc != 0) return rc;
     rc = decide(self, cases, n, deadline);
     if (rc < TO_PARK) return rc;
     if (ARS__UNLIKELY(rc != TO_PARK)) return park_again(self, cases, n, deadline, rc);

@@ -71,7 +71,8 @@ static int enqueue(void *object, ars__node *node)
     return 1;
 }
 
-const ars__waitable_class ars__sem_waitable = {"semaphore", take, enqueue, ars__gate_dequeue, NULL};
+const ars__waitable_class ars__sem_waitable = {"semaphore",       take, enqueue,
+                                               ars__gate_dequeue, NULL, NULL};
 
 int ars_sem_acquire(ars_sem *handle, ars_time deadline)
 {

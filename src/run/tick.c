@@ -48,7 +48,7 @@ static int try_tick(void *object, void *value)
     return 0;
 }
 
-const ars__waitable_class ars__tick_waitable = {"tick", try_tick, NULL, NULL, tick_due};
+const ars__waitable_class ars__tick_waitable = {"tick", try_tick, NULL, NULL, tick_due, NULL};
 
 static void tick_interrupt(ars__task *task, int why)
 {

@@ -32,6 +32,21 @@ enum {
     ARS__RETRY_SELECT = 0x40000
 };
 
+/*
+ * An object that has a worker, whose tasks alone may use it, and that any of
+ * these may close while the select lets others run.
+ */
+typedef struct ars__movable_class {
+    /* If it is the task's worker's: keeps its memory until let_go(), and returns 1; else 0. */
+    int (*hold)(void *object, const ars__task *self);
+    /* 0, or ARS_EPIPE: it was closed meanwhile, and must not be touched any more. */
+    int (*let_go)(void *object);
+    /* Makes it the task's worker's: 0, ARS_EBUSY ...; may wait.  Only where hold() says 0. */
+    int (*fetch)(void *object, ars__task *self, ars_time deadline);
+    /* For a select that does not wait: finds out what try() only knows once a turn has told it. */
+    void (*ask)(void *object);
+} ars__movable_class;
+
 typedef struct ars__waitable_class {
     const char *what; /* for reports: "receive" ... */
     /*
@@ -56,6 +71,7 @@ typedef struct ars__waitable_class {
      * dequeue are NULL.  NULL for every other object.
      */
     ars_time (*due)(const void *object);
+    const ars__movable_class *movable; /* or NULL; only for cases of kind ARS__CASE_WAITABLE */
 } ars__waitable_class;
 
 extern const ars__waitable_class ars__recv_waitable, ars__send_waitable, ars__tick_waitable;
@@ -74,6 +90,11 @@ ARS__STATIC_ASSERT(offsetof(ars_case, ars__value) == ARS__CASE_NODE + offsetof(a
 static inline ars__node *ars__case_node(ars_case *c)
 {
     return (ars__node *)(void *)((char *)c + ARS__CASE_NODE);
+}
+
+static inline ars_case *ars__node_case(ars__node *node)
+{
+    return (ars_case *)(void *)((char *)node - ARS__CASE_NODE);
 }
 
 static inline int ars__node_is_select(const ars__node *node)

@@ -93,8 +93,8 @@ static int enqueue(void *object, ars__node *node)
     return 1;
 }
 
-const ars__waitable_class ars__waitgroup_waitable = {"wait group", look, enqueue, ars__gate_dequeue,
-                                                     NULL};
+const ars__waitable_class ars__waitgroup_waitable = {"wait group",      look, enqueue,
+                                                     ars__gate_dequeue, NULL, NULL};
 
 int ars_waitgroup_wait(ars_waitgroup *handle, ars_time deadline)
 {

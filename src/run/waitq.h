@@ -28,7 +28,8 @@
  * it; else unlink it, unlock, ars__ready().  A completed operation beats both.
  *
  * A woken select leaves nodes behind in the other queues.  They are taken out
- * by its own worker before it runs again: see ars__select_clean().
+ * by the worker that it has waited on, before it runs again: see
+ * ars__select_clean().
  *
  * The waiter may return, and the object be freed, as soon as it is woken: so
  * ars__wake() comes after the unlock, and nothing of the object after it.

@@ -218,6 +218,7 @@ const ars__backend ars__epoll_backend = {
     .source_open = epoll_source_open,
     .source_leave = epoll_source_leave,
     .submit = ars__ready_submit,
+    .ready = ars__ready_look,
     .cancel = ars__ready_cancel,
     .source_close = epoll_source_close,
     .loan_return = ars__ready_loan_return,

@@ -20,13 +20,17 @@ static inline void look_ahead(const ars__uring *u, unsigned head, unsigned tail)
         const char *p = ars__uring_object(cqe->user_data);
         __builtin_prefetch(p, 1);
         __builtin_prefetch(p + 64, 1);
-        __builtin_prefetch(p + 128, 1);
-        __builtin_prefetch(p + 192, 1);
         if (cqe->flags & IORING_CQE_F_BUFFER)
             __builtin_prefetch(ars__bufs_at(&u->bufs, cqe->flags >> IORING_CQE_BUFFER_SHIFT));
     }
-    if (tail - head > 3) {
-        uint64_t data = u->ring.cqes[(head + 3) & u->ring.cq_mask].user_data;
+    if (tail - head > 4) {
+        /* A send's request lies on its task's stack. */
+        uint64_t data = u->ring.cqes[(head + 4) & u->ring.cq_mask].user_data;
+        const ars__source *source = ars__uring_object(data);
+        if ((data & ARS__TAG_MASK) == ARS__TAG_SEND) __builtin_prefetch(source->writer, 1);
+    }
+    if (tail - head > 2) {
+        uint64_t data = u->ring.cqes[(head + 2) & u->ring.cq_mask].user_data;
         const ars__source *source = ars__uring_object(data);
         const ars__request *request = NULL;
         if ((data & ARS__TAG_MASK) == ARS__TAG_RECV) {
@@ -254,8 +258,14 @@ static int32_t uring_submit(ars__request *request, int wait)
     case ARS__POLL_IN: return ars__uring_poll_in(u, request);
     case ARS__CONNECT: return ars__uring_connect(u, request);
     case ARS__ACCEPT: return ars__uring_accept(u, request, wait);
+    case ARS__READY: return ars__uring_await(u, request->source);
     default: return ars__uring_recv(u, request, wait);
     }
+}
+
+static int uring_ready(ars__source *source, int ask)
+{
+    return ars__uring_ready(ars__uring_of(source->loop), source, ask);
 }
 
 static void uring_loan_return(ars__loop *loop, uint64_t loan)
@@ -282,6 +292,7 @@ const ars__backend ars__uring_backend = {
     .source_open = uring_source_open,
     .source_leave = uring_source_leave,
     .submit = uring_submit,
+    .ready = uring_ready,
     .cancel = ars__uring_cancel,
     .source_close = uring_source_close,
     .loan_return = uring_loan_return,

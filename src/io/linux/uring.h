@@ -63,6 +63,9 @@ void ars__uring_turn(ars__poller *poller, ars_time deadline);
 int32_t ars__uring_recv(ars__uring *u, ars__request *request, int wait);
 int32_t ars__uring_poll_in(ars__uring *u, ars__request *request);
 int32_t ars__uring_accept(ars__uring *u, ars__request *request, int wait);
+/* backend->ready(), and the submit of a READY. */
+int ars__uring_ready(ars__uring *u, ars__source *source, int ask);
+int32_t ars__uring_await(ars__uring *u, ars__source *source);
 void ars__uring_received(ars__uring *u, ars__source *source, int32_t res, uint32_t flags);
 void ars__uring_accepted(ars__uring *u, ars__source *source, int32_t res, uint32_t flags);
 /* Copies what is unread, for the source to carry: 1, or ARS_ENOMEM and it stays. */

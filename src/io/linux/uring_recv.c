@@ -224,6 +224,11 @@ static void end_reader(ars__source *source, int32_t result)
 {
     ars__request *reader = source->reader;
     source->reader = NULL;
+    /* Who only waits for something to read leaves errors to the read. */
+    if (ARS__UNLIKELY(result < 0 && reader->kind == ARS__READY)) {
+        source->error = result;
+        result = 0;
+    }
     reader->done(reader, reader->kind == ARS__POLL_IN && result >= 0 ? 1 : result);
 }
 
@@ -238,11 +243,11 @@ static void deliver(ars__uring *u, ars__source *source, unsigned id, unsigned le
 {
     ars__request *reader = source->reader;
     char *data = ars__bufs_take(&u->bufs, id);
-    if (ARS__UNLIKELY(!reader || reader->kind == ARS__POLL_IN)) {
+    if (!reader || reader->kind == ARS__POLL_IN || reader->kind == ARS__READY) {
         keep_unread(u, source, id, len, 0);
-        if (reader) end_reader(source, 1);
         if (source->unread.count > UNREAD_MAX && source->receiving && !source->receive_ending)
             ars__uring_end_receive(u, source);
+        if (reader) end_reader(source, 0);
         return;
     }
     ARS__ASSERT(source->unread.count == 0);
@@ -268,10 +273,17 @@ static void deliver(ars__uring *u, ars__source *source, unsigned id, unsigned le
 static void polled(ars__uring *u, ars__source *source, int32_t res)
 {
     source->polling = 0;
-    if (!source->reader) return;
-    int32_t rc = res < 0 && res != ARS_ECANCELED        ? res
-                 : source->reader->kind == ARS__POLL_IN ? 1
-                                                        : recv_now(u, source->reader);
+    ars__request *reader = source->reader;
+    if (!reader) return;
+    int32_t rc;
+    if (res < 0 && res != ARS_ECANCELED)
+        rc = res;
+    else if (reader->kind == ARS__POLL_IN)
+        rc = 1;
+    else if (reader->kind == ARS__READY)
+        rc = res < 0 ? ARS_EAGAIN : 0;
+    else
+        rc = recv_now(u, reader);
     if (rc == ARS_EAGAIN || rc == ARS_EINTR)
         wait_on(u, source, EXPECT_NONE);
     else
@@ -390,4 +402,39 @@ void ars__uring_accepted(ars__uring *u, ars__source *source, int32_t res, uint32
         if (rc == 0) break;
         waiting = ars__accept_failed(source, rc);
     }
+}
+
+/* ---- being ready ---- */
+
+static int is_ready(const ars__source *source)
+{
+    if (source->error) return 1;
+    if (source->kind == ARS__LISTENER) return source->accepts->count > 0;
+    return source->carried || source->unread.count > 0 || source->eof;
+}
+
+static int32_t arm(ars__uring *u, ars__source *source, unsigned expect)
+{
+    return source->kind == ARS__LISTENER ? arm_accept(u, source) : arm_recv(u, source, expect);
+}
+
+int ars__uring_ready(ars__uring *u, ars__source *source, int ask)
+{
+    if (is_ready(source)) return 1;
+    /* Where nothing is received ahead it is not known what there is. */
+    if (source->kind == ARS__FILE || source->polling ||
+        (source->kind == ARS__STREAM && !source->receiving && u->bufs.free == 0))
+        return ars__os_poll(source->fd, EPOLLIN) != 0;
+    if (!ask) return 0;
+    if (arm(u, source, EXPECT_SOME) == 0) ars__uring_turn(&u->loop.poller, 0);
+    return is_ready(source);
+}
+
+int32_t ars__uring_await(ars__uring *u, ars__source *source)
+{
+    if (is_ready(source)) return 0;
+    int32_t rc = arm(u, source, EXPECT_NONE);
+    if (rc == 0) return ARS__PENDING;
+    source->error = rc;
+    return 0;
 }

@@ -229,7 +229,8 @@ static int32_t poll_submit(ars__request *request, int wait)
     if (rc != ARS__PENDING || request->kind == ARS__POLL) return rc;
     ars__source *source = request->source;
     int reads = request->kind == ARS__RECV || request->kind == ARS__LOAN ||
-                request->kind == ARS__POLL_IN || request->kind == ARS__ACCEPT;
+                request->kind == ARS__POLL_IN || request->kind == ARS__READY ||
+                request->kind == ARS__ACCEPT;
     unsigned event = reads ? POLLIN : POLLOUT;
     ask(loop_of(source->loop), source->fd, OWNED, events_of(source) | event);
     return rc;
@@ -243,6 +244,7 @@ const ars__backend ars__poll_backend = {
     .source_open = poll_source_open,
     .source_leave = poll_source_leave,
     .submit = poll_submit,
+    .ready = ars__ready_look,
     .cancel = ars__ready_cancel,
     .source_close = poll_source_close,
     .loan_return = ars__ready_loan_return,
