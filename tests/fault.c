@@ -92,6 +92,9 @@ static const fault_error e_uring_register[] = {FOREVER(ARS_EINVAL), FOREVER(ARS_
     X(PLAIN, int, thread_yield, e_none, (void), ())                                                \
     X(PLAIN, int, sigpipe_block, e_none, (void), ())                                               \
     X(PLAIN, int, sigpipe_restore, e_none, (int was_unblocked), (was_unblocked))                   \
+    X(PLAIN, int, signal_catch, e_invalid, (int number, void (*fn)(const ars__os_signal *)),       \
+      (number, fn))                                                                                \
+    X(AFTER, int, signal_leave, e_none, (int number), (number))                                    \
     X(PLAIN, int, cpu_count, e_none, (void), ())                                                   \
     X(AFTER, int, close, e_close, (int fd), (fd))                                                  \
     X(MOVES, int64_t, read, e_read, (int fd, void *buf, size_t n), (fd, buf, n))                   \

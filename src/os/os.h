@@ -94,6 +94,22 @@ int ars__os_thread_yield(void);
 int ars__os_sigpipe_block(void);
 int ars__os_sigpipe_restore(int was_unblocked);
 
+/* A signal that has come.  pid: the sender, or the child; 0: the kernel.  value: what sigqueue() carried. */
+typedef struct ars__os_signal {
+    int number, pid, value;
+} ars__os_signal;
+
+/*
+ * From now on 'number' calls 'fn', of which there is one in a process, in a
+ * signal handler on whichever thread does not block it; there it may call
+ * nothing of this page but ars__os_write().  In a forked child it is not
+ * called.  ARS_EINVAL: no signal, one that cannot be caught or that is a fault
+ * of the thread.  Leaving puts back what was in force before, unless somebody
+ * else has caught the signal since.  Calls of both must not overlap.
+ */
+int ars__os_signal_catch(int number, void (*fn)(const ars__os_signal *signal));
+int ars__os_signal_leave(int number);
+
 /* CPUs this process may use: affinity and, where there is one, the cgroup's quota rounded up; >= 1. */
 int ars__os_cpu_count(void);
 
