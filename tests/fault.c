@@ -124,8 +124,7 @@ static const fault_error e_uring_register[] = {FOREVER(ARS_EINVAL), FOREVER(ARS_
       (fd, buf, n, dontwait))                                                                      \
     X(MOVES, int64_t, send, e_send, (int fd, const void *buf, size_t n, int dontwait),             \
       (fd, buf, n, dontwait))                                                                      \
-    X(PLAIN, int64_t, recvmsg, e_recv, (int fd, struct msghdr *msg, int dontwait),                 \
-      (fd, msg, dontwait))                                                                         \
+    X(PLAIN, int64_t, recvmsg, e_recv, (int fd, struct msghdr *msg, int flags), (fd, msg, flags))  \
     X(SENDS, int64_t, sendmsg, e_send, (int fd, const struct msghdr *msg, int dontwait),           \
       (fd, msg, dontwait))                                                                         \
     X(PLAIN, int, recvmmsg, e_recv, (int fd, struct mmsghdr *msgs, unsigned n), (fd, msgs, n))     \

@@ -146,10 +146,16 @@ int ars__os_connect(int fd, const struct sockaddr *addr, uint32_t len);
 /* Never raises SIGPIPE; 'dontwait' != 0: ARS_EAGAIN instead of waiting. */
 int64_t ars__os_recv(int fd, void *buf, size_t n, int dontwait);
 int64_t ars__os_send(int fd, const void *buf, size_t n, int dontwait);
-/* With addresses and control data; received descriptors are close-on-exec. */
-int64_t ars__os_recvmsg(int fd, struct msghdr *msg, int dontwait);
+/*
+ * With addresses and control data, 'flags' as recvmsg(2) has them; never waits,
+ * and received descriptors are close-on-exec.
+ */
+int64_t ars__os_recvmsg(int fd, struct msghdr *msg, int flags);
 int64_t ars__os_sendmsg(int fd, const struct msghdr *msg, int dontwait);
-/* Up to 'n' datagrams; the number done, or the error of the first.  They do not wait. */
+/*
+ * Up to 'n' datagrams; the number done, or the error of the first.  They do not
+ * wait.  A received one's length is its own, even if there was less room.
+ */
 int ars__os_recvmmsg(int fd, struct mmsghdr *msgs, unsigned n);
 int ars__os_sendmmsg(int fd, struct mmsghdr *msgs, unsigned n);
 int ars__os_shutdown(int fd, int how);
