@@ -559,11 +559,12 @@ static ARS__NOINLINE int switch_fresh(ars__worker *w, ars__task *me)
     w->spare = NULL;
     ars__fresh_settle(w, task, stack_top);
     w->current = task;
-    w->switches++;
+    w->starter = me;
+    w->started_at = ++w->switches;
     return ars__ctx_start(&me->ctx, stack_top, ars__task_main, task);
 }
 
-_Noreturn void ars__sched_leave(ars__worker *w, ars__task *self, char *stack_top)
+void ars__sched_leave(ars__worker *w, ars__task *self, char *stack_top)
 {
 #if ARS__SAN_FIBERS
     void *fiber = self->fiber;
@@ -572,6 +573,7 @@ _Noreturn void ars__sched_leave(ars__worker *w, ars__task *self, char *stack_top
     ars__task *next = pick(w);
     if (ARS__UNLIKELY(next->ctx.flags & ARS__SELECTS)) ars__select_clean(next);
     w->current = next;
+    int straight = next == w->starter && w->switches == w->started_at;
     w->switches++;
     /* Nobody else takes from the pool before this thread has left the stack. */
     if (ARS__LIKELY(!ARS__SAN_FIBERS && !w->spare))
@@ -582,6 +584,10 @@ _Noreturn void ars__sched_leave(ars__worker *w, ars__task *self, char *stack_top
     announce(w, NULL, next);
     ars__san_fiber_destroy(fiber);
 #endif
+    if (ARS__LIKELY(straight)) {
+        ars__ctx_return(&next->ctx);
+        return;
+    }
     ars__ctx_jump(&next->ctx);
 }
 

@@ -290,6 +290,8 @@ struct ars__worker {
     uint32_t queue_turn;   /* the runtime's queue is next to be looked into for old tasks */
     ars_atomic_ptr *slots; /* of the deque */
     ars__stack_pool *stacks;
+    ars__task *starter;  /* who parked to have the task begin that began last, */
+    uint64_t started_at; /* and 'switches' then */
     char *spare; /* the top of the stack that became free last, for the next new task; or NULL */
     ars__slab_cache tasks;
     ars__slab_cache groups;
@@ -385,8 +387,8 @@ ars__worker *ars__worker_self(void);
 int ars__sched_init(ars__worker *worker);
 void ars__sched_deinit(ars__worker *worker);
 int ars__sched_yield(ars__worker *worker, ars__task *self);
-/* The running task is over: gives back its stack and goes on elsewhere. */
-_Noreturn void ars__sched_leave(ars__worker *worker, ars__task *self, char *stack_top);
+/* The running task is over, and this is in tail position: gives back its stack and goes on elsewhere. */
+void ars__sched_leave(ars__worker *worker, ars__task *self, char *stack_top);
 /* Runs tasks until the runtime stops; by the thread of a worker other than the first. */
 void ars__sched_loop(ars__worker *worker);
 /* Calls the interrupt of a parked task, unless that has happened. */

@@ -259,7 +259,10 @@ void ars__task_main(void *first)
         /* The next new task can have this stack, which is as hot as can be. */
         ars__worker *worker = task->worker;
         ars__task *next = ars__sched_successor(worker);
-        if (!next) ars__sched_leave(worker, task, stack_top);
+        if (!next) {
+            ars__sched_leave(worker, task, stack_top);
+            return;
+        }
         ars__slab_cache_put(&worker->tasks, task);
         ars__stack_header *header = (ars__stack_header *)(void *)stack_top;
         header->name = next->name;
