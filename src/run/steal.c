@@ -17,23 +17,34 @@ enum { BATCH = 128 /* tasks taken from the queue, or moved to it, at once */ };
 
 /* ---- the runtime's queue ---- */
 
+/* Linked by 'mail', but for started tasks, which may have mail: by 'place'. */
+static ars__task *behind(const ars__task *task)
+{
+    if (ARS__UNLIKELY(!(task->ctx.flags & ARS__NEW))) return (ars__task *)(uintptr_t)task->place;
+    ars__inbox_node *node = task->mail.next;
+    return node ? ARS__MEMBER(node, ars__task, mail) : NULL;
+}
+
+static void put_behind(ars__task *task, ars__task *next)
+{
+    if (ARS__UNLIKELY(!(task->ctx.flags & ARS__NEW)))
+        task->place = next;
+    else
+        task->mail.next = next ? &next->mail : NULL;
+}
+
 static void queue_append(ars_runtime *rt, ars__task *first, ars__task *last, uint32_t n)
 {
-    last->mail.next = NULL;
+    put_behind(last, NULL);
     ars_spin_lock(&rt->queue_lock);
     if (rt->queue_last)
-        rt->queue_last->mail.next = &first->mail;
+        put_behind(rt->queue_last, first);
     else
         rt->queue_first = first;
     rt->queue_last = last;
     /* Sequentially consistent: whoever looks for sleepers after this is seen by them. */
     ars_atomic_u32_add_seq_cst(&rt->queued, n);
     ars_spin_unlock(&rt->queue_lock);
-}
-
-static ars__task *task_of(ars__inbox_node *node)
-{
-    return node ? ARS__MEMBER(node, ars__task, mail) : NULL;
 }
 
 /* Takes its share, at most 'most': one to run, the rest into the worker's deque. */
@@ -48,7 +59,7 @@ static ars__task *queue_take(ars__worker *w, uint32_t most)
     if (share > most) share = most;
     ars__task *first = rt->queue_first, *rest = first;
     while (rest && n < share) {
-        rest = task_of(rest->mail.next);
+        rest = behind(rest);
         n++;
     }
     rt->queue_first = rest;
@@ -56,9 +67,9 @@ static ars__task *queue_take(ars__worker *w, uint32_t most)
     ars_atomic_u32_add_seq_cst(&rt->queued, (uint32_t)-n);
     ars_spin_unlock(&rt->queue_lock);
     if (!first) return NULL;
-    ars__task *task = task_of(first->mail.next);
+    ars__task *task = behind(first);
     while (--n > 0) {
-        ars__task *next = task_of(task->mail.next);
+        ars__task *next = behind(task);
         if (!ars__fresh_push(w, task)) queue_append(rt, task, task, 1);
         task = next;
     }
@@ -77,14 +88,14 @@ static ARS__NOINLINE void overflow(ars__worker *w, ars__task *task)
         if (rc < 0) continue;
         ars__task *moved = oldest;
         if (last)
-            last->mail.next = &moved->mail;
+            put_behind(last, moved);
         else
             first = moved;
         last = moved;
         n++;
     }
     if (last)
-        last->mail.next = &task->mail;
+        put_behind(last, task);
     else
         first = task;
     queue_append(w->rt, first, task, n + 1);
