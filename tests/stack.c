@@ -21,7 +21,7 @@ static ars__stack get(ars__stack_pool *pool)
 static ars__stack_pool *new_pool(void)
 {
     ars__stack_pool *pool;
-    CHECK_EQ(ars__stack_pool_new(&pool, NULL), 0);
+    CHECK_EQ(ars__stack_pool_new(&pool, NULL, ARS__STACK_SIZE), 0);
     return pool;
 }
 
@@ -306,7 +306,7 @@ static void what_is_reserved_can_be_had(void)
 static void one_pool(const ars_alloc *alloc)
 {
     ars__stack_pool *pool;
-    int rc = ars__stack_pool_new(&pool, alloc);
+    int rc = ars__stack_pool_new(&pool, alloc, ARS__STACK_SIZE);
     if (rc < 0) {
         CHECK_EQ(rc, ARS_ENOMEM);
         return;
@@ -332,8 +332,8 @@ static void surplus_gives_pages_back(void)
     ars__stack s[N];
     unsigned char resident;
     ars_alloc_tracker_init(&tracker, NULL);
-    CHECK_EQ(ars__stack_pool_new(&pool, &tracker.alloc), 0);
-    ars__stack_pool_keep(pool, KEPT);
+    CHECK_EQ(ars__stack_pool_new(&pool, &tracker.alloc, ARS__STACK_SIZE), 0);
+    ars__stack_pool_keep(pool, KEPT * ARS__STACK_SIZE);
     for (int round = 0; round < 3; round++) {
         for (int i = 0; i < N; i++) {
             CHECK_EQ(ars__stack_get(pool, &s[i]), 0);

@@ -212,7 +212,7 @@ void ars__task_mail(ars__task *task, uint32_t event)
  * nobody's, or somebody else's by now.  Nobody's is ready, and finds out about
  * a cancel when it runs: the exchange makes sure that whoever adopts it comes
  * after.  Somebody else's gets its mail there; until then the bits stay set,
- * so that it cannot end.
+ * so that its record stays.
  */
 static int is_ours(ars__worker *w, ars__task *task)
 {
@@ -231,6 +231,10 @@ static void deliver(ars__worker *w, ars__task *task)
 {
     if (!is_ours(w, task)) return;
     uint32_t events = ars_atomic_u32_and_acq_rel(&task->events, ~(uint32_t)ARS__MAIL);
+    if (ARS__UNLIKELY(events & ARS__GONE)) {
+        ars__slab_cache_put(&w->tasks, task);
+        return;
+    }
     if (events & ARS__STARTED) {
         push(w, task);
         return;
@@ -314,6 +318,8 @@ static void look_around(ars__worker *w)
     run_timers(w);
     if (w->poller) w->poller->ops->turn(w->poller, 0);
     ars__stack_pool_trim(w->stacks);
+    if (ARS__UNLIKELY(w->left || ars_atomic_u32_load_relaxed(&w->rt->any_sized)))
+        ars__stack_tidy(w);
 }
 
 static ars__task *ready_one(ars__worker *w)
@@ -423,7 +429,7 @@ static ars__task *idle(ars__worker *w)
     } else if ((task = settle(w, ars__sched_steal(w))) != NULL) {
         return task;
     }
-    while (ars__stack_pool_trim(w->stacks) && ars__inbox_empty(&w->inbox)) {}
+    while ((ars__stack_pool_trim(w->stacks) | ars__stack_tidy(w)) && ars__inbox_empty(&w->inbox)) {}
     ars_time deadline = ars__wheel_next(&w->wheel);
     if (w->starved) {
         enum { NAP = 10 * 1000 * 1000 }; /* ns between attempts to find a stack */
@@ -569,17 +575,20 @@ void ars__sched_leave(ars__worker *w, ars__task *self, char *stack_top)
 #if ARS__SAN_FIBERS
     void *fiber = self->fiber;
 #endif
-    ars__slab_cache_put(&w->tasks, self);
+    ars__task_free(w, self);
     ars__task *next = pick(w);
     if (ARS__UNLIKELY(next->ctx.flags & ARS__SELECTS)) ars__select_clean(next);
     w->current = next;
     int straight = next == w->starter && w->switches == w->started_at;
     w->switches++;
-    /* Nobody else takes from the pool before this thread has left the stack. */
-    if (ARS__LIKELY(!ARS__SAN_FIBERS && !w->spare))
+    /* Nobody else takes from the worker's pool before this thread has left the stack. */
+    ars__stack stack = ars__stack_at(stack_top);
+    if (ARS__UNLIKELY(ars__stack_header_of(stack)->pool != w->plain))
+        ars__stack_leave(w, stack);
+    else if (ARS__LIKELY(!ARS__SAN_FIBERS && !w->spare))
         w->spare = stack_top;
     else
-        ars__stack_put(w->stacks, ars__stack_at(stack_top));
+        ars__stack_put(w->stacks, stack);
 #if ARS__SAN_FIBERS
     announce(w, NULL, next);
     ars__san_fiber_destroy(fiber);

@@ -162,14 +162,21 @@ static void forget_stack(ars__stack stack)
 
 int ars__sched_prepare(ars__worker *w, ars__task *task)
 {
+    enum { SPECIAL = ARS__SIZED * 7 };
     ars__stack stack;
-    int rc = ars__stack_get(w->stacks, &stack);
-    if (rc < 0) return rc;
+    int rc = ARS__LIKELY(w->plain && !(task->ctx.flags & SPECIAL))
+                 ? ars__stack_get(w->stacks, &stack)
+                 : ars__stack_take(w, task, &stack);
+    if (ARS__UNLIKELY(rc < 0)) {
+        if (!w->spare || task->ctx.flags & SPECIAL) return rc;
+        stack = ars__stack_at(w->spare);
+        w->spare = NULL;
+    }
 #if ARS__SAN_FIBERS
     forget_stack(stack);
     task->fake_stack = NULL;
 #endif
-    uint32_t flags = task->ctx.flags;
+    uint32_t flags = task->ctx.flags & ~(uint32_t)SPECIAL;
     ars__ctx_init(&task->ctx, stack.top, ars__task_main, task);
     task->ctx.flags = flags;
     ars__fresh_settle(w, task, stack.top);
