@@ -140,6 +140,47 @@ static void echo(void)
     CHECK(access(address + 5, F_OK) != 0);
 }
 
+static size_t datagram(char *out, int nth)
+{
+    memset(out, nth, 1400);
+    return (size_t)nth * 37 % 1401;
+}
+
+/* So few at a time are not lost on one machine. */
+static void udp_echo(void)
+{
+    enum { SENT = 2000 };
+    char at[128], out[1400], in[1500], expected[64];
+    int port, total = 0;
+    struct sockaddr_in to = {.sin_family = AF_INET};
+    struct timeval patience = {PATIENCE, 0};
+    struct process p = serve("udp_echo", "127.0.0.1:0", at);
+
+    CHECK_EQ(sscanf(at, "127.0.0.1:%d", &port), 1);
+    int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    to.sin_port = htons((uint16_t)port);
+    CHECK(fd >= 0 && connect(fd, (struct sockaddr *)&to, sizeof to) == 0);
+    setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
+    for (int sent = 0, at_once = 1; sent < SENT; sent += at_once, at_once = at_once % 16 + 1) {
+        for (int i = 0; i < at_once; i++) {
+            size_t n = datagram(out, sent + i);
+            CHECK_EQ(send(fd, out, n, 0), n);
+        }
+        for (int i = 0; i < at_once; i++) {
+            size_t n = datagram(out, sent + i);
+            CHECK_EQ(recv(fd, in, sizeof in, 0), n);
+            CHECK_EQ(memcmp(in, out, n), 0);
+        }
+        total = sent + at_once;
+    }
+    close(fd);
+    kill(p.pid, SIGTERM);
+    snprintf(expected, sizeof expected, "stopped: %d datagrams, 0 lost", total);
+    CHECK_STR(line_of(&p), expected);
+    ends_well(&p, 0);
+}
+
 /* ---- chat ---- */
 
 /* Reads until 'mark' and the end of its line have come. */
@@ -229,9 +270,6 @@ static void timers(void)
 }
 
 static const test_case cases[] = {
-    {"echo", echo},
-    {"chat", chat},
-    {"scan", scan},
-    {"timers", timers},
+    {"echo", echo}, {"udp_echo", udp_echo}, {"chat", chat}, {"scan", scan}, {"timers", timers},
 };
 TEST_MAIN(cases)
