@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/point.h"
 #include "os/os.h"
 #include "run/held.h"
 #include "run/sched.h"
@@ -296,6 +297,7 @@ static int drain(ars_runtime *rt)
     ars__group_cancel_now(rt->apart, ARS_ECANCELED, ARS_ECANCELED);
     ars_time limit = ars_time_add(ars__os_now(), rt->grace);
     while (!ars__all_ended(rt)) {
+        (void)ARS_POINT("drain");
         ars_atomic_ptr_swap_seq_cst(&rt->drainer, root);
         /* Whoever ended before it was set has not seen it. */
         if (ars__all_ended(rt) && ars_atomic_ptr_swap_seq_cst(&rt->drainer, NULL)) break;

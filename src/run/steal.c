@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "base/bits.h"
+#include "base/point.h"
 #include "os/os.h"
 #include "run/fresh.h"
 
@@ -114,6 +115,7 @@ static inline void notify(ars_runtime *rt)
 void ars__sched_offer(ars__worker *w, ars__task *task)
 {
     if (ARS__UNLIKELY(!ars__fresh_push(w, task))) overflow(w, task);
+    (void)ARS_POINT("offered");
     if (w->rt->n > 1) notify(w->rt);
 }
 
@@ -135,6 +137,7 @@ void ars__sched_start(ars__worker *w, ars_runtime *rt, ars__task *task)
         return;
     }
     queue_append(rt, task, task, 1);
+    (void)ARS_POINT("queued");
     ars__sched_wake_one(rt);
 }
 

@@ -2,6 +2,7 @@
 /* The life of a task, from go to its end.  Documented in <arsenal/task.h> and sched.h. */
 #include <string.h>
 
+#include "base/point.h"
 #include "os/os.h"
 #include "run/fresh.h"
 #include "run/held.h"
@@ -196,6 +197,7 @@ static void end(ars__task *task, int result, int *result_out)
     ars__san_release(group);
     ars__san_release(group->rt); /* and before the runtime goes */
     ars__group_child_ended(group, worker, result);
+    (void)ARS_POINT("end");
     __atomic_store_n(&worker->died, worker->died + 1, __ATOMIC_RELEASE);
     if (ARS__UNLIKELY(ars_atomic_ptr_load_relaxed(&worker->rt->drainer) != NULL))
         ars__tell_drainer(worker->rt);
