@@ -370,6 +370,53 @@ static int forest(void *arg)
     return 0;
 }
 
+/* ---- cancelled on the way ---- */
+
+enum { PAIRS = 12 };
+
+/* Two that keep waking each other until they are cancelled, wherever they are just then. */
+static int keeps_on(void *arg)
+{
+    ars_chan **chans = arg;
+    long value = 0;
+    int rc;
+    do {
+        const ars__worker *before = here();
+        rc = ars_chan_send(chans[0], &value, ARS_FOREVER);
+        if (rc == 0) rc = ars_chan_recv(chans[1], &value, ARS_FOREVER);
+        count_move(before);
+    } while (rc == 0);
+    CHECK_EQ(rc, ARS_ECANCELED);
+    /* Level-triggered. */
+    CHECK_EQ(ars_chan_recv(chans[1], &value, ARS_FOREVER), ARS_ECANCELED);
+    return 0;
+}
+
+static int cancels(void *arg)
+{
+    (void)arg;
+    for (long i = test_times(300, 30); i > 0; i--) {
+        ars_chan *chans[PAIRS][3];
+        ars_group group;
+        CHECK_EQ(ars_group_init(&group, NULL, ARS_COLLECT), 0);
+        for (int k = 0; k < PAIRS; k++) {
+            CHECK_EQ(ars_chan_new(&chans[k][0], sizeof(long), (size_t)k % 2, NULL), 0);
+            CHECK_EQ(ars_chan_new(&chans[k][1], sizeof(long), (size_t)k % 2, NULL), 0);
+            chans[k][2] = chans[k][0];
+            go(&group, keeps_on, &chans[k][0]);
+            go(&group, keeps_on, &chans[k][1]);
+        }
+        CHECK_EQ(ars_sleep(ars_after((ars_time)(i % 10) * 20 * ARS_MICROSECOND)), 0);
+        ars_group_cancel(&group, ARS_EIO);
+        CHECK_EQ(ars_group_wait(&group, ARS_FOREVER), ARS_EIO);
+        for (int k = 0; k < PAIRS; k++) {
+            ars_chan_free(chans[k][0]);
+            ars_chan_free(chans[k][1]);
+        }
+    }
+    return 0;
+}
+
 /* ---- begin and end ---- */
 
 static int hangs(void *arg)
@@ -588,6 +635,11 @@ static void run_forest(void)
     crew_run(forest, WORKERS, 0);
 }
 
+static void run_cancels(void)
+{
+    crew_run(cancels, WORKERS, 0);
+}
+
 static void channels(void)
 {
     with_chance(run_trade, 1);
@@ -603,16 +655,18 @@ static void groups(void)
     with_chance(run_forest, 0);
 }
 
+static void cancelled(void)
+{
+    with_chance(run_cancels, 1);
+}
+
 static void ends(void)
 {
     with_chance(shutdowns, 0);
 }
 
 static const test_case cases[] = {
-    {"channels", channels},
-    {"locks", locks},
-    {"groups", groups},
-    {"ends", ends},
-    {"wakes in between", wakes_in_between},
+    {"channels", channels},   {"locks", locks}, {"groups", groups},
+    {"cancelled", cancelled}, {"ends", ends},   {"wakes in between", wakes_in_between},
 };
 TEST_MAIN(cases)
