@@ -32,11 +32,15 @@ static uint64_t points_roll(void)
 static int points_chance(const char *name)
 {
     uint64_t dice = points_roll();
-    if (strcmp(name, "take") == 0) return dice % 16 != 0;
+    if (strcmp(name, "take") == 0) {
+        if (dice % 16 == 0) return 0;
+        if (dice % 16 == 1) sched_yield(); /* to those who may take it */
+        return 1;
+    }
     if (strcmp(name, "enter") == 0) return dice % 4 == 0;
-    if (dice % 8 == 0) sched_yield();
-    if (dice % 64 == 1)
-        for (uint64_t i = dice >> 32 & 1023; i > 0; i--) ars_atomic_pause();
+    if (dice % 256 == 0) sched_yield(); /* dear where others want the CPU too */
+    if (dice % 16 == 1)
+        for (uint64_t i = dice >> 32 & 255; i > 0; i--) ars_atomic_pause();
     return 0;
 }
 
