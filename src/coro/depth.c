@@ -15,8 +15,11 @@ void ars__stack_wipe(ars__stack stack)
     char *to = (char *)((uintptr_t)stack.top & ~(uintptr_t)(page - 1));
     /* The header's page stays, and that of a canary.  Locked memory cannot be discarded. */
     if (to <= from || ars__os_discard(from, (size_t)(to - from)) < 0) from = to = stack.low;
+    /* Who had the stack before is no business of ThreadSanitizer's. */
+    ars__san_ignore_begin();
     memset(stack.low, 0, (size_t)(from - stack.low));
     memset(to, 0, (size_t)(stack.top - to));
+    ars__san_ignore_end();
 }
 
 /*
