@@ -30,6 +30,7 @@ static const fault_error e_guard[] = {FOREVER(ARS_EINVAL), FOREVER(ARS_ENOSYS), 
                                       NONE};
 static const fault_error e_probe[] = {FOREVER(0), FOREVER(ARS_EMFILE), NONE};
 static const fault_error e_sleep[] = {PASSING(ARS_EINTR), PASSING(0), NONE};
+static const fault_error e_refused[] = {FOREVER(ARS_EPERM), FOREVER(ARS_ENOSYS), NONE};
 static const fault_error e_close[] = {FOREVER(ARS_EINTR), FOREVER(ARS_EIO), NONE};
 static const fault_error e_read[] = {PASSING(ARS_EINTR), FOREVER(ARS_EIO), NONE};
 static const fault_error e_write[] = {PASSING(ARS_EINTR), FOREVER(ARS_ENOSPC), NONE};
@@ -90,11 +91,10 @@ static const fault_error e_uring_register[] = {FOREVER(ARS_EINVAL), FOREVER(ARS_
     X(AFTER, int, thread_join, e_none, (uintptr_t handle), (handle))                               \
     X(AFTER, int, thread_let_go, e_none, (uintptr_t handle), (handle))                             \
     X(PLAIN, int, thread_yield, e_none, (void), ())                                                \
+    X(PLAIN, int, barrier_init, e_refused, (void), ())                                             \
+    X(PLAIN, int, barrier, e_none, (void), ())                                                     \
     X(PLAIN, int, sigpipe_block, e_none, (void), ())                                               \
     X(PLAIN, int, sigpipe_restore, e_none, (int was_unblocked), (was_unblocked))                   \
-    X(PLAIN, int, signal_catch, e_invalid, (int number, void (*fn)(const ars__os_signal *)),       \
-      (number, fn))                                                                                \
-    X(AFTER, int, signal_leave, e_none, (int number), (number))                                    \
     X(PLAIN, int, cpu_count, e_none, (void), ())                                                   \
     X(AFTER, int, close, e_close, (int fd), (fd))                                                  \
     X(MOVES, int64_t, read, e_read, (int fd, void *buf, size_t n), (fd, buf, n))                   \
@@ -124,7 +124,8 @@ static const fault_error e_uring_register[] = {FOREVER(ARS_EINVAL), FOREVER(ARS_
       (fd, buf, n, dontwait))                                                                      \
     X(MOVES, int64_t, send, e_send, (int fd, const void *buf, size_t n, int dontwait),             \
       (fd, buf, n, dontwait))                                                                      \
-    X(PLAIN, int64_t, recvmsg, e_recv, (int fd, struct msghdr *msg, int flags), (fd, msg, flags))  \
+    X(PLAIN, int64_t, recvmsg, e_recv, (int fd, struct msghdr *msg, int dontwait),                 \
+      (fd, msg, dontwait))                                                                         \
     X(SENDS, int64_t, sendmsg, e_send, (int fd, const struct msghdr *msg, int dontwait),           \
       (fd, msg, dontwait))                                                                         \
     X(PLAIN, int, recvmmsg, e_recv, (int fd, struct mmsghdr *msgs, unsigned n), (fd, msgs, n))     \

@@ -62,10 +62,10 @@ static uintptr_t a_thread(void)
     X(thread_join, (a_thread()))                                                                   \
     X(thread_let_go, (a_thread()))                                                                 \
     X(thread_yield, ())                                                                            \
+    X(barrier_init, ())                                                                            \
+    X(barrier, ())                                                                                 \
     X(sigpipe_block, ())                                                                           \
     X(sigpipe_restore, (1))                                                                        \
-    X(signal_catch, (0, NULL))                                                                     \
-    X(signal_leave, (0))                                                                           \
     X(cpu_count, ())                                                                               \
     X(close, (-1))                                                                                 \
     X(read, (-1, buffer, 1))                                                                       \

@@ -2,15 +2,16 @@
 /*
  * Channels.  Documented in <arsenal/chan.h> and channel.h.
  *
- * A send or receive of a word that need not wait costs the channel's line, the
- * task's second line, and two atomics on the lock (one of them a plain store on
- * x86).  Its function saves nothing on the stack, and neither does the way to a
- * park: everything that would is a function of its own, entered by a jump.
+ * A send or receive of a word that need not wait costs the channel's first two
+ * lines, the task's second, and one read-modify-write to lock; none where the
+ * worker has long been alone with the channel (bias.h).  Its function saves
+ * nothing on the stack, and neither does the way to a park: everything that
+ * would is a function of its own, entered by a jump.
  */
 #include "run/channel.h"
 #include "run/lane.h"
 
-ARS__STATIC_ASSERT(offsetof(ars_chan, alloc) <= 64);
+ARS__STATIC_ASSERT(offsetof(ars_chan, bias.owner) == 64);
 
 enum {
     SHAPES = ARS_CHAN_SPSC | ARS_CHAN_MPSC,
@@ -30,7 +31,6 @@ ars_chan *ars__chan_make(const ars_alloc *alloc, unsigned kind, size_t elem, siz
     chan->kind = (uint8_t)kind;
     chan->elem = (uint32_t)elem;
     chan->cap = (uint32_t)cap;
-    chan->slots = (char *)(chan + 1);
     chan->alloc = alloc;
     ars__list_init(&chan->subs);
     return chan;
@@ -96,9 +96,9 @@ int ars_chan_close(ars_chan *chan)
     if (ars__chan_is_lane(chan)) return ars__lane_close(chan);
     ars__wakes wakes;
     ars__wakes_init(&wakes);
-    ars_spin_lock(&chan->lock);
+    ars_atomic_u32 *lock = ars__chan_lock(chan, ars__worker_here());
     if (chan->closed) {
-        ars_spin_unlock(&chan->lock);
+        ars__chan_unlock(lock);
         return ARS_EPIPE;
     }
     chan->closed = 1;
@@ -106,7 +106,7 @@ int ars_chan_close(ars_chan *chan)
     ars__san_release(ARS__CHAN_TAKEN(chan));
     ars__wakes_take_all(&wakes, &chan->receivers);
     ars__wakes_take_all(&wakes, &chan->senders);
-    ars_spin_unlock(&chan->lock);
+    ars__chan_unlock(lock);
     ars__wakes_send(&wakes, ARS_EPIPE, ARS__WAKE_TAIL);
     return 0;
 }
@@ -116,10 +116,10 @@ int ars_chan_close(ars_chan *chan)
 static void give_up(ars__task *task, ars__waitq *queue, int why)
 {
     ars_chan *chan = ars__task_object(task);
-    ars_spin_lock(&chan->lock);
+    ars_atomic_u32 *lock = ars__chan_lock(chan, task->worker);
     int waits = ars__node_linked(&task->node);
     if (waits) ars__waitq_remove(queue, &task->node);
-    ars_spin_unlock(&chan->lock);
+    ars__chan_unlock(lock);
     if (waits) ars__ready(task, why);
 }
 
@@ -143,13 +143,13 @@ static ARS__NOINLINE int send_thread(ars_chan *chan, const void *value, ars_time
     ars__thread room;
     ars__task *self = ars__thread_begin(&room);
     ars__node *woken, *node = ars__task_node(self, (void *)(uintptr_t)value);
-    ars_spin_lock(&chan->lock);
+    ars_atomic_u32 *lock = ars__chan_lock(chan, NULL);
     int rc = ars__chan_put(chan, value, &woken);
     if (rc == ARS__NOT_READY) {
         ars__san_release(ARS__CHAN_SENT(chan));
-        ars__waitq_append(&chan->senders, node);
+        ars__chan_wait(chan, &chan->senders, node, NULL);
     }
-    ars_spin_unlock(&chan->lock);
+    ars__chan_unlock(lock);
     if (woken) ars__node_wake(woken, 0, ARS__WAKE_NEXT);
     if (rc == ARS__NOT_READY) {
         rc = ars__park(self, &ars__send_class, chan, deadline);
@@ -163,13 +163,13 @@ static ARS__NOINLINE int recv_thread(ars_chan *chan, void *value, ars_time deadl
     ars__thread room;
     ars__task *self = ars__thread_begin(&room);
     ars__node *woken, *node = ars__task_node(self, value);
-    ars_spin_lock(&chan->lock);
+    ars_atomic_u32 *lock = ars__chan_lock(chan, NULL);
     int rc = ars__chan_take(chan, value, &woken);
     if (rc == ARS__NOT_READY) {
         ars__san_release(ARS__CHAN_TAKEN(chan));
-        ars__waitq_append(&chan->receivers, node);
+        ars__chan_wait(chan, &chan->receivers, node, NULL);
     }
-    ars_spin_unlock(&chan->lock);
+    ars__chan_unlock(lock);
     if (woken) ars__node_wake(woken, 0, ARS__WAKE_TAIL);
     if (rc == ARS__NOT_READY) {
         rc = ars__park(self, &ars__recv_class, chan, deadline);
@@ -187,18 +187,19 @@ static ARS__NOINLINE int send_any(ars_chan *chan, const void *value, ars_time de
     if (chan->kind == ARS__CHAN_SOURCE) return ars__feed_send(chan, value);
     if (deadline == 0 && ars__chan_no_room(chan)) return ARS_ETIMEDOUT;
     if (!self && deadline != 0) return send_thread(chan, value, deadline);
+    void *me = self ? self->worker : NULL;
     ars__node *woken;
-    ars_spin_lock(&chan->lock);
+    ars_atomic_u32 *lock = ars__chan_lock(chan, me);
     rc = ars__chan_put(chan, value, &woken);
     if (rc == ARS__NOT_READY && deadline != 0) {
         ars__san_release(ARS__CHAN_SENT(chan));
-        ars__waitq_append(&chan->senders, ars__task_node(self, (void *)(uintptr_t)value));
-        ars_spin_unlock(&chan->lock);
+        ars__chan_wait(chan, &chan->senders, ars__task_node(self, (void *)(uintptr_t)value), me);
+        ars__chan_unlock(lock);
         rc = ars__park(self, &ars__send_class, chan, deadline);
         ars__san_acquire(ARS__CHAN_TAKEN(chan));
         return rc;
     }
-    ars_spin_unlock(&chan->lock);
+    ars__chan_unlock(lock);
     if (woken) ars__node_wake(woken, 0, ARS__WAKE_NEXT);
     return rc == ARS__NOT_READY ? ARS_ETIMEDOUT : rc;
 }
@@ -211,18 +212,19 @@ static ARS__NOINLINE int recv_any(ars_chan *chan, void *value, ars_time deadline
     if (self && (rc = ars__wait_enter(self, deadline)) < 0) return rc;
     if (deadline == 0 && ars__chan_no_value(chan)) return ARS_ETIMEDOUT;
     if (!self && deadline != 0) return recv_thread(chan, value, deadline);
+    void *me = self ? self->worker : NULL;
     ars__node *woken;
-    ars_spin_lock(&chan->lock);
+    ars_atomic_u32 *lock = ars__chan_lock(chan, me);
     rc = ars__chan_take(chan, value, &woken);
     if (rc == ARS__NOT_READY && deadline != 0) {
         ars__san_release(ARS__CHAN_TAKEN(chan));
-        ars__waitq_append(&chan->receivers, ars__task_node(self, value));
-        ars_spin_unlock(&chan->lock);
+        ars__chan_wait(chan, &chan->receivers, ars__task_node(self, value), me);
+        ars__chan_unlock(lock);
         rc = ars__park(self, &ars__recv_class, chan, deadline);
         ars__san_acquire(ARS__CHAN_SENT(chan));
         return rc;
     }
-    ars_spin_unlock(&chan->lock);
+    ars__chan_unlock(lock);
     if (woken) ars__node_wake(woken, 0, ARS__WAKE_TAIL);
     return rc == ARS__NOT_READY ? ARS_ETIMEDOUT : rc;
 }
@@ -232,6 +234,11 @@ static ARS__NOINLINE int recv_any(ars_chan *chan, void *value, ars_time deadline
 static inline int is_word(const ars_chan *chan)
 {
     return ARS__LIKELY(chan && chan->kind == ARS__CHAN_WORD);
+}
+
+static inline char *word_slot(ars_chan *chan, uint32_t i)
+{
+    return (char *)(chan + 1) + (size_t)i * 8;
 }
 
 static inline int plain_or_none(const ars__node *node)
@@ -252,10 +259,11 @@ int ars_chan_send(ars_chan *chan, const void *value, ars_time deadline)
         return chan && ars__chan_is_lane(chan) ? ars__lane_send_one(chan, value, deadline)
                                                : send_any(chan, value, deadline);
     ars__task *self = w->current;
-    ars_spin_lock(&chan->lock);
-    ars__node *node = chan->receivers.first;
-    if (ARS__UNLIKELY(chan->closed || !plain_or_none(node))) {
-        ars_spin_unlock(&chan->lock);
+    ars_atomic_u32 *lock = ars__chan_lock_only(chan, w);
+    ars__node *node;
+    if (ARS__UNLIKELY(ars__bias_is_foreign(&chan->bias, w) || chan->closed ||
+                      !plain_or_none(node = chan->receivers.first))) {
+        ars__chan_unlock(lock);
         w->budget++;
         return send_any(chan, value, deadline);
     }
@@ -263,23 +271,23 @@ int ars_chan_send(ars_chan *chan, const void *value, ars_time deadline)
         ars__task *task = ars__node_task(node);
         ars__waitq_remove(&chan->receivers, node);
         __builtin_memcpy(node->value, value, 8);
-        ars_spin_unlock(&chan->lock);
+        ars__chan_unlock(lock);
         return wake_any(task, ARS__WAKE_NEXT);
     }
     if (chan->count < chan->cap) {
-        __builtin_memcpy(chan->slots + (size_t)ars__chan_tail(chan) * 8, value, 8);
+        __builtin_memcpy(word_slot(chan, ars__chan_tail(chan)), value, 8);
         chan->count++;
-        ars_spin_unlock(&chan->lock);
+        ars__chan_unlock(lock);
         return 0;
     }
     if (ARS__UNLIKELY(deadline == 0)) {
-        ars_spin_unlock(&chan->lock);
+        ars__chan_unlock(lock);
         return ARS_ETIMEDOUT;
     }
     self->node.who = (uintptr_t)self;
     self->node.value = (void *)(uintptr_t)value;
-    ars__waitq_append(&chan->senders, &self->node);
-    ars_spin_unlock(&chan->lock);
+    ars__chan_wait(chan, &chan->senders, &self->node, w);
+    ars__chan_unlock(lock);
     return ars__park(self, &ars__send_class, chan, deadline);
 }
 
@@ -290,20 +298,21 @@ int ars_chan_recv(ars_chan *chan, void *value, ars_time deadline)
         return chan && ars__chan_is_lane(chan) ? ars__lane_recv_one(chan, value, deadline)
                                                : recv_any(chan, value, deadline);
     ars__task *self = w->current;
-    ars_spin_lock(&chan->lock);
-    ars__node *node = chan->senders.first;
-    if (ARS__UNLIKELY(!plain_or_none(node) || (chan->closed && !chan->count))) {
-        ars_spin_unlock(&chan->lock);
+    ars_atomic_u32 *lock = ars__chan_lock_only(chan, w);
+    ars__node *node;
+    if (ARS__UNLIKELY(ars__bias_is_foreign(&chan->bias, w) || (chan->closed && !chan->count) ||
+                      !plain_or_none(node = chan->senders.first))) {
+        ars__chan_unlock(lock);
         w->budget++;
         return recv_any(chan, value, deadline);
     }
     if (chan->count) {
-        char *slot = chan->slots + (size_t)chan->head * 8;
+        char *slot = word_slot(chan, chan->head);
         __builtin_memcpy(value, slot, 8);
         ars__chan_advance(chan);
         if (ARS__LIKELY(!node)) {
             chan->count--;
-            ars_spin_unlock(&chan->lock);
+            ars__chan_unlock(lock);
             return 0;
         }
         __builtin_memcpy(slot, node->value, 8);
@@ -313,17 +322,17 @@ int ars_chan_recv(ars_chan *chan, void *value, ars_time deadline)
     if (node) {
         ars__task *task = ars__node_task(node);
         ars__waitq_remove(&chan->senders, node);
-        ars_spin_unlock(&chan->lock);
+        ars__chan_unlock(lock);
         return wake_any(task, ARS__WAKE_TAIL);
     }
     if (ARS__UNLIKELY(deadline == 0)) {
-        ars_spin_unlock(&chan->lock);
+        ars__chan_unlock(lock);
         return ARS_ETIMEDOUT;
     }
     self->node.who = (uintptr_t)self;
     self->node.value = value;
-    ars__waitq_append(&chan->receivers, &self->node);
-    ars_spin_unlock(&chan->lock);
+    ars__chan_wait(chan, &chan->receivers, &self->node, w);
+    ars__chan_unlock(lock);
     return ars__park(self, &ars__recv_class, chan, deadline);
 }
 
@@ -337,9 +346,9 @@ static int try_recv(void *object, void *value)
     if (rc < 0) return rc;
     if (ars__chan_is_lane(chan)) return ars__lane_take(chan, value);
     if (ars__chan_no_value(chan)) return ARS__NOT_READY;
-    ars_spin_lock(&chan->lock);
+    ars_atomic_u32 *lock = ars__chan_lock(chan, ars__worker_here());
     rc = ars__chan_take(chan, value, &woken);
-    ars_spin_unlock(&chan->lock);
+    ars__chan_unlock(lock);
     if (woken) ars__node_wake(woken, 0, ARS__WAKE_TAIL);
     return rc;
 }
@@ -353,9 +362,9 @@ static int try_send(void *object, void *value)
     if (chan->kind == ARS__CHAN_SOURCE) return ars__feed_send(chan, value);
     if (ars__chan_is_lane(chan)) return ars__lane_put(chan, value);
     if (ars__chan_no_room(chan)) return ARS__NOT_READY;
-    ars_spin_lock(&chan->lock);
+    ars_atomic_u32 *lock = ars__chan_lock(chan, ars__worker_here());
     rc = ars__chan_put(chan, value, &woken);
-    ars_spin_unlock(&chan->lock);
+    ars__chan_unlock(lock);
     if (woken) ars__node_wake(woken, 0, ARS__WAKE_NEXT);
     return rc;
 }
@@ -364,14 +373,14 @@ static int enqueue_recv(void *object, ars__node *node)
 {
     ars_chan *chan = object;
     if (ars__chan_is_lane(chan)) return ars__lane_link(chan, node, 0);
-    ars_spin_lock(&chan->lock);
+    ars_atomic_u32 *lock = ars__chan_lock(chan, ars__worker_here());
     int ready = chan->count || chan->closed || chan->lagged ||
                 ars__waitq_others(&chan->senders, ars__node_task(node));
     if (!ready) {
         ars__san_release(ARS__CHAN_TAKEN(chan));
-        ars__waitq_append(&chan->receivers, node);
+        ars__chan_wait(chan, &chan->receivers, node, ars__worker_here());
     }
-    ars_spin_unlock(&chan->lock);
+    ars__chan_unlock(lock);
     return ready;
 }
 
@@ -379,31 +388,31 @@ static int enqueue_send(void *object, ars__node *node)
 {
     ars_chan *chan = object;
     if (ars__chan_is_lane(chan)) return ars__lane_link(chan, node, 1);
-    ars_spin_lock(&chan->lock);
+    ars_atomic_u32 *lock = ars__chan_lock(chan, ars__worker_here());
     int ready = chan->closed || chan->count < chan->cap ||
                 ars__waitq_others(&chan->receivers, ars__node_task(node));
     if (!ready) {
         ars__san_release(ARS__CHAN_SENT(chan));
-        ars__waitq_append(&chan->senders, node);
+        ars__chan_wait(chan, &chan->senders, node, ars__worker_here());
     }
-    ars_spin_unlock(&chan->lock);
+    ars__chan_unlock(lock);
     return ready;
 }
 
 static void dequeue_recv(void *object, ars__node *node)
 {
     ars_chan *chan = object;
-    ars_spin_lock(&chan->lock);
+    ars_atomic_u32 *lock = ars__chan_lock(chan, ars__worker_here());
     if (ars__node_linked(node)) ars__waitq_remove(&chan->receivers, node);
-    ars_spin_unlock(&chan->lock);
+    ars__chan_unlock(lock);
 }
 
 static void dequeue_send(void *object, ars__node *node)
 {
     ars_chan *chan = object;
-    ars_spin_lock(&chan->lock);
+    ars_atomic_u32 *lock = ars__chan_lock(chan, ars__worker_here());
     if (ars__node_linked(node)) ars__waitq_remove(&chan->senders, node);
-    ars_spin_unlock(&chan->lock);
+    ars__chan_unlock(lock);
 }
 
 const ars__waitable_class ars__recv_waitable = {"receive",    try_recv, enqueue_recv,

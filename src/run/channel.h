@@ -5,8 +5,9 @@
 /*
  * The inside of a channel.  Private to chan.c, batch.c, lane.c and subscribe.c.
  *
- * Everything of the first cache line but 'kind' is guarded by the lock.  What
- * is true while it is free:
+ * Everything of the first cache line but 'kind' is guarded by the lock, or by
+ * the section that a worker has which is alone with the channel (bias.h).  What
+ * is true while both are free:
  *
  *   - receivers wait only if the channel holds nothing and no sender waits;
  *   - senders wait only if it is full and no receiver waits;
@@ -28,6 +29,7 @@
 
 #include "base/san.h"
 #include "data/list.h"
+#include "run/bias.h"
 #include "run/sched.h"
 #include "run/waitable.h"
 
@@ -50,11 +52,12 @@ struct ars_chan {
     uint32_t elem, cap;
     uint32_t count, head;
     ars__waitq receivers, senders;
-    char *slots;
+    ars__bias bias; /* its claim is the line's last word */
     /* The rest is not touched by sends and receives. */
     const ars_alloc *alloc;
     ars_chan *source; /* of a subscriber; NULL when that is gone */
     ars__list subs;   /* of a source: its subscribers; of a subscriber: its place there */
+    /* The slots follow. */
 };
 
 #define ARS__CHAN_SENT(chan)  ((void *)&(chan)->count)
@@ -65,6 +68,38 @@ static inline int ars__chan_is_lane(const ars_chan *chan)
     return chan->kind >= ARS__CHAN_SPSC;
 }
 
+/*
+ * Locks the channel, for a caller on worker 'me' (NULL: on a thread), and
+ * returns the word that the unlock clears.  The first leaves it to the caller,
+ * who must not touch the channel before, to ask whether the section is foreign.
+ */
+static inline ars_atomic_u32 *ars__chan_lock_only(ars_chan *chan, void *me)
+{
+    if (ars__bias_enter(&chan->bias, me)) return &chan->bias.busy;
+    ars_spin_lock(&chan->lock);
+    return &chan->lock.held;
+}
+
+static inline ars_atomic_u32 *ars__chan_lock(ars_chan *chan, void *me)
+{
+    ars_atomic_u32 *lock = ars__chan_lock_only(chan, me);
+    if (ars__bias_is_foreign(&chan->bias, me)) ars__bias_end(&chan->bias);
+    return lock;
+}
+
+static inline void ars__chan_unlock(ars_atomic_u32 *locked)
+{
+    /* Release: pairs with the acquire of who locks next; on the way of ars_spin_unlock(). */
+    ars_atomic_u32_store_release(locked, 0);
+}
+
+/* The channel is locked: somebody on worker 'me' waits, after as many uses as it has slots. */
+static inline void ars__chan_wait(ars_chan *chan, ars__waitq *queue, ars__node *node, void *me)
+{
+    ars__waitq_append(queue, node);
+    if (me) ars__bias_use(&chan->bias, me, chan->cap + 1);
+}
+
 static inline void ars__chan_copy(void *to, const void *from, uint32_t elem)
 {
     if (ARS__LIKELY(elem == 8))
@@ -73,9 +108,9 @@ static inline void ars__chan_copy(void *to, const void *from, uint32_t elem)
         memcpy(to, from, elem);
 }
 
-static inline char *ars__chan_slot(const ars_chan *chan, uint32_t i)
+static inline char *ars__chan_slot(ars_chan *chan, uint32_t i)
 {
-    return chan->slots + (size_t)i * chan->elem;
+    return (char *)(chan + 1) + (size_t)i * chan->elem;
 }
 
 /* The slot behind the last value. */

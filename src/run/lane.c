@@ -18,9 +18,14 @@
  * has written, so one of them sees the other.  A woken waiter tries again; a
  * select that was woken and has chosen another case passes the wake on.
  *
- * Closing sets a bit of 'tail', which every send changes by a compare-and-swap:
- * so a send is before the close and its value is seen by who finds the ring
- * closed and drained, or it fails.
+ * A side of an SPSC channel that one worker has used for long publishes by a
+ * plain store, in a section of its own (bias.h).  Who waits on another worker
+ * ends that between setting 'waits' and looking once more; what the section
+ * had published is seen then, and what comes after sees 'waits'.
+ *
+ * Closing sets a bit of 'tail', which every send changes by a compare-and-swap,
+ * or within a section, which the close ends: so a send is before the close and
+ * its value is seen by who finds the ring closed and drained, or it fails.
  */
 #include "run/lane.h"
 
@@ -40,8 +45,10 @@ struct ars__lane {
     ars_atomic_u32 senders_wait;
     ARS__ALIGNED(64) ars_atomic_u64 tail;
     uint64_t seen_head;
+    ars__bias pushing;
     ARS__ALIGNED(64) ars_atomic_u64 head;
     uint64_t seen_tail;
+    ars__bias popping;
     ARS__ALIGNED(64) char cells[];
 };
 
@@ -57,17 +64,27 @@ static inline cell *cell_at(lane *l, uint64_t position)
     return (cell *)(void *)(l->cells + (size_t)(position & l->mask) * l->stride);
 }
 
-static size_t stride_of(size_t elem)
+static inline char *value_at(lane *l, uint64_t position)
 {
-    return sizeof(cell) + ((elem + 7) & ~(size_t)7);
+    return l->cells + (size_t)(position & l->mask) * l->stride;
+}
+
+static inline char *word_at(lane *l, uint64_t position)
+{
+    return l->cells + (size_t)(position & l->mask) * 8;
+}
+
+static size_t stride_of(int multi, size_t elem)
+{
+    return (multi ? sizeof(cell) : 0) + ((elem + 7) & ~(size_t)7);
 }
 
 ars_chan *ars__lane_make(const ars_alloc *alloc, int multi, size_t elem, size_t cap)
 {
-    size_t stride = stride_of(elem), cells = 2;
+    size_t stride = stride_of(multi, elem), cells = 2;
     while (cells < cap) cells *= 2;
     if (!alloc) alloc = ars_alloc_default();
-    if (cells > (SIZE_MAX - sizeof(lane)) / stride || stride > UINT32_MAX) return NULL;
+    if ((stride && cells > (SIZE_MAX - sizeof(lane)) / stride) || stride > UINT32_MAX) return NULL;
     lane *l = alloc->alloc(alloc->ctx, sizeof *l + cells * stride, 64);
     if (!l) return NULL;
     memset(l, 0, sizeof *l);
@@ -77,13 +94,14 @@ ars_chan *ars__lane_make(const ars_alloc *alloc, int multi, size_t elem, size_t 
     l->chan.alloc = alloc;
     l->mask = (uint32_t)cells - 1;
     l->stride = (uint32_t)stride;
-    for (size_t i = 0; i < cells; i++) ars_atomic_u64_store_relaxed(&cell_at(l, i)->number, i);
+    for (size_t i = 0; multi && i < cells; i++)
+        ars_atomic_u64_store_relaxed(&cell_at(l, i)->number, i);
     return &l->chan;
 }
 
 size_t ars__lane_size(const ars_chan *chan)
 {
-    return sizeof(lane) + (size_t)chan->cap * stride_of(chan->elem);
+    return sizeof(lane) + (size_t)chan->cap * stride_of(chan->kind == ARS__CHAN_MPSC, chan->elem);
 }
 
 size_t ars__lane_len(const ars_chan *chan)
@@ -141,7 +159,7 @@ static inline int push_single(lane *l, const void *value, uint32_t elem)
         if (tail - l->seen_head > l->mask) return ARS__NOT_READY;
     }
     ars__san_acquire(ARS__CHAN_TAKEN(&l->chan));
-    ars__chan_copy(cell_at(l, tail)->value, value, elem);
+    ars__chan_copy(value_at(l, tail), value, elem);
     ars__san_release(ARS__CHAN_SENT(&l->chan));
     return ars_atomic_u64_cas_seq_cst(&l->tail, &tail, tail + 1) ? 0 : ARS_EPIPE;
 }
@@ -184,7 +202,7 @@ static inline int pop_single(lane *l, void *value, uint32_t elem)
         }
     }
     ars__san_acquire(ARS__CHAN_SENT(&l->chan));
-    ars__chan_copy(value, cell_at(l, head)->value, elem);
+    ars__chan_copy(value, value_at(l, head), elem);
     ars__san_release(ARS__CHAN_TAKEN(&l->chan));
     ars_atomic_u64_swap_seq_cst(&l->head, head + 1);
     return 0;
@@ -234,8 +252,10 @@ int ars__lane_link(ars_chan *chan, ars__node *node, int to_send)
     lane *l = lane_of(chan);
     ars_atomic_u32 *waits = to_send ? &l->senders_wait : &l->receiver_waits;
     ars__waitq *queue = to_send ? &chan->senders : &chan->receivers;
+    ars__bias *other = to_send ? &l->popping : &l->pushing;
     ars_spin_lock(&chan->lock);
     ars_atomic_u32_swap_seq_cst(waits, 1);
+    if (ars__bias_is_foreign(other, ars__node_task(node)->worker)) ars__bias_end(other);
     int ready = to_send ? has_room(l) : has_value(l);
     if (!ready) {
         ars__san_release(to_send ? ARS__CHAN_SENT(chan) : ARS__CHAN_TAKEN(chan));
@@ -284,11 +304,15 @@ int ars__lane_close(ars_chan *chan)
     ars__wakes wakes;
     ars__wakes_init(&wakes);
     ars__san_release(ARS__CHAN_SENT(chan));
+    ars_spin_lock(&chan->lock);
+    if (ars__bias_is_foreign(&l->pushing, ars__worker_self())) ars__bias_end(&l->pushing);
     uint64_t tail = ars_atomic_u64_load_relaxed(&l->tail);
     do {
-        if (tail & CLOSED) return ARS_EPIPE;
+        if (tail & CLOSED) {
+            ars_spin_unlock(&chan->lock);
+            return ARS_EPIPE;
+        }
     } while (!ars_atomic_u64_cas_seq_cst(&l->tail, &tail, tail | CLOSED));
-    ars_spin_lock(&chan->lock);
     ars__wakes_take_all(&wakes, &chan->receivers);
     ars__wakes_take_all(&wakes, &chan->senders);
     ars_spin_unlock(&chan->lock);
@@ -364,7 +388,54 @@ static ARS__NOINLINE int wake_sender(lane *l)
     return 0;
 }
 
-/* Words from one to one go a way without calls, as those of plain channels do. */
+static ARS__NOINLINE int grant(lane *l, ars__bias *side, ars__worker *w)
+{
+    side->streak = 0;
+    ars_spin_lock(&l->chan.lock);
+    ars__bias_grant(side, w);
+    ars_spin_unlock(&l->chan.lock);
+    return 0;
+}
+
+static inline int push_biased(lane *l, const void *value)
+{
+    uint64_t tail = ars_atomic_u64_load_relaxed(&l->tail);
+    int rc = ARS__NOT_READY;
+    if (ARS__UNLIKELY(tail & CLOSED)) goto out;
+    if (ARS__UNLIKELY(tail - l->seen_head > l->mask)) {
+        /* As in push_single(). */
+        l->seen_head = ars_atomic_u64_load_acquire(&l->head);
+        if (tail - l->seen_head > l->mask) goto out;
+    }
+    __builtin_memcpy(word_at(l, tail), value, 8);
+    ars_atomic_u64_store_release(&l->tail, tail + 1);
+    rc = 0;
+out:
+    ars__bias_leave(&l->pushing);
+    return rc;
+}
+
+static inline int pop_biased(lane *l, void *value)
+{
+    uint64_t head = ars_atomic_u64_load_relaxed(&l->head);
+    int rc = ARS__NOT_READY;
+    if (ARS__UNLIKELY(head == l->seen_tail)) {
+        /* As in pop_single(). */
+        l->seen_tail = ars_atomic_u64_load_acquire(&l->tail) & ~CLOSED;
+        if (head == l->seen_tail) goto out;
+    }
+    __builtin_memcpy(value, word_at(l, head), 8);
+    ars_atomic_u64_store_release(&l->head, head + 1);
+    rc = 0;
+out:
+    ars__bias_leave(&l->popping);
+    return rc;
+}
+
+/*
+ * Words from one to one go a way without calls, as those of plain channels do,
+ * and without read-modify-writes while the worker has this side to itself.
+ */
 int ars__lane_send_one(ars_chan *chan, const void *value, ars_time deadline)
 {
     ars__worker *w = ars__worker_here();
@@ -372,11 +443,14 @@ int ars__lane_send_one(ars_chan *chan, const void *value, ars_time deadline)
     if (ARS__SAN_FIBERS || !w || chan->kind != ARS__CHAN_SPSC || chan->elem != 8 ||
         !ars__chan_enter(w, w->current))
         return send_one(chan, value, deadline);
-    if (ARS__UNLIKELY(push_single(l, value, 8) != 0)) {
+    int biased = ars__bias_enter(&l->pushing, w);
+    if (ARS__UNLIKELY((biased ? push_biased(l, value) : push_single(l, value, 8)) != 0)) {
         w->budget++;
         return send_one(chan, value, deadline);
     }
     if (ARS__UNLIKELY(ars_atomic_u32_load_seq_cst(&l->receiver_waits))) return wake_receiver(l);
+    if (ARS__UNLIKELY(!biased && ++l->pushing.streak >= ARS__STREAK))
+        return grant(l, &l->pushing, w);
     return 0;
 }
 
@@ -387,10 +461,13 @@ int ars__lane_recv_one(ars_chan *chan, void *value, ars_time deadline)
     if (ARS__SAN_FIBERS || !w || chan->kind != ARS__CHAN_SPSC || chan->elem != 8 ||
         !ars__chan_enter(w, w->current))
         return recv_one(chan, value, deadline);
-    if (ARS__UNLIKELY(pop_single(l, value, 8) != 0)) {
+    int biased = ars__bias_enter(&l->popping, w);
+    if (ARS__UNLIKELY((biased ? pop_biased(l, value) : pop_single(l, value, 8)) != 0)) {
         w->budget++;
         return recv_one(chan, value, deadline);
     }
     if (ARS__UNLIKELY(ars_atomic_u32_load_seq_cst(&l->senders_wait))) return wake_sender(l);
+    if (ARS__UNLIKELY(!biased && ++l->popping.streak >= ARS__STREAK))
+        return grant(l, &l->popping, w);
     return 0;
 }

@@ -14,14 +14,14 @@
 static ars__node *deliver(ars_chan *sub, const void *value)
 {
     ars__node *node;
-    ars_spin_lock(&sub->lock);
+    ars_atomic_u32 *lock = ars__chan_lock(sub, ars__worker_self());
     if (!sub->closed && sub->count == sub->cap) {
         ars__chan_advance(sub);
         sub->count--;
         sub->lagged = !sub->latest;
     }
     ars__chan_put(sub, value, &node);
-    ars_spin_unlock(&sub->lock);
+    ars__chan_unlock(lock);
     return node;
 }
 
@@ -52,11 +52,11 @@ static void close_subs(ars_chan *source, ars__wakes *wakes)
 {
     for (ars__list *at = source->subs.next; at != &source->subs; at = at->next) {
         ars_chan *sub = sub_of(at);
-        ars_spin_lock(&sub->lock);
+        ars_atomic_u32 *lock = ars__chan_lock(sub, ars__worker_self());
         sub->closed = 1;
         ars__san_release(ARS__CHAN_SENT(sub));
         ars__wakes_take_all(wakes, &sub->receivers);
-        ars_spin_unlock(&sub->lock);
+        ars__chan_unlock(lock);
     }
 }
 

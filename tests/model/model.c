@@ -451,6 +451,18 @@ int model_futex_wake(uint32_t *word, unsigned n)
     return woken;
 }
 
+void model_barrier(void)
+{
+    static model_site site = {__LINE__, MODEL_LOAD, MODEL_RELAXED, MODEL_RELAXED, NULL, 0};
+    for (thread *t = threads; t < threads + MODEL_THREADS; t++) {
+        if (t == running) continue;
+        step(&site, __func__);
+        view_join(&running->view, &t->view);
+        view_join(&t->view, &running->view);
+        running->history = mix(running->history, (uint64_t)(t - threads));
+    }
+}
+
 /* ---- plain data ---- */
 
 static int shared(const void *p)

@@ -106,6 +106,12 @@ void model_fail(const char *what, int line);
 int model_futex_wait(uint32_t *word, uint32_t expected, ars_time deadline);
 int model_futex_wake(uint32_t *word, unsigned n);
 
+/*
+ * The kernel's barrier on all threads: each of the others exchanges with the
+ * caller all that the two know, at a moment of its own while the call lasts.
+ */
+void model_barrier(void);
+
 /* ---- the stand-in ---- */
 
 enum model_order { MODEL_RELAXED, MODEL_ACQUIRE, MODEL_RELEASE, MODEL_ACQ_REL, MODEL_SEQ_CST };

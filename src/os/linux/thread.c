@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <linux/futex.h>
+#include <linux/membarrier.h>
 #include <pthread.h>
 #include <signal.h>
 
@@ -61,6 +62,16 @@ int ars__os_thread_let_go(uintptr_t thread)
 int ars__os_thread_yield(void)
 {
     return (int)ARS__SYS(SYS_sched_yield);
+}
+
+int ars__os_barrier_init(void)
+{
+    return (int)ARS__SYS(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED);
+}
+
+int ars__os_barrier(void)
+{
+    return (int)ARS__SYS(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED);
 }
 
 int ars__os_sigpipe_block(void)
