@@ -3,16 +3,14 @@
 #include <arsenal/clock.h>
 #include <arsenal/listener.h>
 #include <arsenal/run.h>
-#include <arsenal/wait.h>
+#include <arsenal/signal.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/signalfd.h>
 
 /* An echo server: a task for each connection, and a graceful end on SIGINT or SIGTERM. */
 static struct server {
     ars_group group; /* the accepting task and the connections */
-    sigset_t stop;   /* SIGINT and SIGTERM, blocked so that they wait for a signalfd */
     ars_atomic_u64 connections, bytes;
 } server;
 
@@ -49,9 +47,13 @@ static int root(void *addr)
     char text[ARS_ADDR_TEXT];
     ars_run_stats stats;
     ars_listener *listener;
-    int rc = ars_listener_open(&listener, addr, NULL);
+    ars_signal signal;
+    ars_chan *stop;
+    int rc = ars_signal_open(&stop, (const int[]){SIGINT, SIGTERM}, 2);
 
     if (rc < 0) return rc;
+    rc = ars_listener_open(&listener, addr, NULL);
+    if (rc < 0) goto no_listener;
     ars_listener_addr(listener, addr);
     ars_addr_format(addr, text, sizeof text);
     ars_stats(&stats);
@@ -59,13 +61,15 @@ static int root(void *addr)
     fflush(stdout);
     rc = ars_group_init(&server.group, NULL, ARS_COLLECT);
     if (rc == 0) rc = ars_group_go(&server.group, accept_all, listener, NULL);
-    if (rc == 0) rc = ars_wait_fd(signalfd(-1, &server.stop, SFD_CLOEXEC), ARS_FD_IN, ARS_FOREVER);
+    if (rc == 0) rc = ars_chan_recv(stop, &signal, ARS_FOREVER);
     ars_listener_close(listener);
     int drained = ars_group_wait(&server.group, ars_after(5 * ARS_SECOND));
     printf("%s: %llu connections, %llu bytes\n", drained == 0 ? "drained" : "stopped",
            (unsigned long long)ars_atomic_u64_load_relaxed(&server.connections),
            (unsigned long long)ars_atomic_u64_load_relaxed(&server.bytes));
-    return rc < 0 ? rc : 0;
+no_listener:
+    ars_signal_close(stop);
+    return rc;
 }
 
 int main(int argc, char **argv)
@@ -88,10 +92,6 @@ int main(int argc, char **argv)
                 address, backend);
         return 2;
     }
-    sigemptyset(&server.stop);
-    sigaddset(&server.stop, SIGINT);
-    sigaddset(&server.stop, SIGTERM);
-    sigprocmask(SIG_BLOCK, &server.stop, NULL);
     int rc = ars_run(root, &addr, &config);
     if (rc < 0)
         fprintf(stderr, "echo: %s, backend %s: %s; another address or backend may do\n", address,

@@ -302,7 +302,7 @@ static int never(void *arg)
 
 static void case_bad_config(void)
 {
-    ars_config config = {.workers = 1, .ars__reserved_limit = 1};
+    ars_config config = {.workers = 1, .stack_use = 2};
     CHECK_EQ(ars_run(never, NULL, &config), ARS_EINVAL);
 }
 

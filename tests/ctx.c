@@ -220,11 +220,24 @@ static void keeps_registers_over_a_jump(void)
     }
 }
 
-/* A switch of the form of others that starts a flow on the way. */
+/* Switches of the form of others that start a flow on the way, which ends in either way. */
 static LEAVES int start_jumping(ars__ctx *from, ars__ctx *to)
 {
     (void)to;
     return ars__ctx_start(from, stack + sizeof stack - 8, jumping_flow, NULL);
+}
+
+static LEAVES void returning_flow(void *arg)
+{
+    (void)arg;
+    main_ctx.result = -77;
+    ars__ctx_return(&main_ctx);
+}
+
+static LEAVES int start_returning(ars__ctx *from, ars__ctx *to)
+{
+    (void)to;
+    return ars__ctx_start(from, stack + sizeof stack - 8, returning_flow, NULL);
 }
 
 static void keeps_registers_over_a_start(void)
@@ -234,8 +247,8 @@ static void keeps_registers_over_a_start(void)
         for (int i = 0; i < REGISTERS; i++) in[i] = next_random(&seed);
         memset(out, 0, sizeof out);
         ars__san_unpoison(stack, sizeof stack);
-        int64_t result = switch_filled(&main_ctx, NULL, in, out, PLAIN(start_jumping), NULL);
-        CHECK_EQ(result, -77);
+        switch_fn *fn = n % 2 ? PLAIN(start_jumping) : PLAIN(start_returning);
+        CHECK_EQ(switch_filled(&main_ctx, NULL, in, out, fn, NULL), -77);
         CHECK(!memcmp(in, out, sizeof in));
     }
 }

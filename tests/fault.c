@@ -95,6 +95,9 @@ static const fault_error e_uring_register[] = {FOREVER(ARS_EINVAL), FOREVER(ARS_
     X(PLAIN, int, barrier, e_none, (void), ())                                                     \
     X(PLAIN, int, sigpipe_block, e_none, (void), ())                                               \
     X(PLAIN, int, sigpipe_restore, e_none, (int was_unblocked), (was_unblocked))                   \
+    X(PLAIN, int, signal_catch, e_invalid, (int number, void (*fn)(const ars__os_signal *)),       \
+      (number, fn))                                                                                \
+    X(AFTER, int, signal_leave, e_none, (int number), (number))                                    \
     X(PLAIN, int, cpu_count, e_none, (void), ())                                                   \
     X(AFTER, int, close, e_close, (int fd), (fd))                                                  \
     X(MOVES, int64_t, read, e_read, (int fd, void *buf, size_t n), (fd, buf, n))                   \
@@ -124,8 +127,7 @@ static const fault_error e_uring_register[] = {FOREVER(ARS_EINVAL), FOREVER(ARS_
       (fd, buf, n, dontwait))                                                                      \
     X(MOVES, int64_t, send, e_send, (int fd, const void *buf, size_t n, int dontwait),             \
       (fd, buf, n, dontwait))                                                                      \
-    X(PLAIN, int64_t, recvmsg, e_recv, (int fd, struct msghdr *msg, int dontwait),                 \
-      (fd, msg, dontwait))                                                                         \
+    X(PLAIN, int64_t, recvmsg, e_recv, (int fd, struct msghdr *msg, int flags), (fd, msg, flags))  \
     X(SENDS, int64_t, sendmsg, e_send, (int fd, const struct msghdr *msg, int dontwait),           \
       (fd, msg, dontwait))                                                                         \
     X(PLAIN, int, recvmmsg, e_recv, (int fd, struct mmsghdr *msgs, unsigned n), (fd, msgs, n))     \

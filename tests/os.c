@@ -66,6 +66,8 @@ static uintptr_t a_thread(void)
     X(barrier, ())                                                                                 \
     X(sigpipe_block, ())                                                                           \
     X(sigpipe_restore, (1))                                                                        \
+    X(signal_catch, (0, NULL))                                                                     \
+    X(signal_leave, (0))                                                                           \
     X(cpu_count, ())                                                                               \
     X(close, (-1))                                                                                 \
     X(read, (-1, buffer, 1))                                                                       \

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* The pool of stacks: guards of each kind, and what happens when there is no room. */
 #define _GNU_SOURCE
+#include <pthread.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
@@ -21,7 +23,7 @@ static ars__stack get(ars__stack_pool *pool)
 static ars__stack_pool *new_pool(void)
 {
     ars__stack_pool *pool;
-    CHECK_EQ(ars__stack_pool_new(&pool, NULL), 0);
+    CHECK_EQ(ars__stack_pool_new(&pool, NULL, ARS__STACK_SIZE), 0);
     return pool;
 }
 
@@ -306,7 +308,7 @@ static void what_is_reserved_can_be_had(void)
 static void one_pool(const ars_alloc *alloc)
 {
     ars__stack_pool *pool;
-    int rc = ars__stack_pool_new(&pool, alloc);
+    int rc = ars__stack_pool_new(&pool, alloc, ARS__STACK_SIZE);
     if (rc < 0) {
         CHECK_EQ(rc, ARS_ENOMEM);
         return;
@@ -332,8 +334,8 @@ static void surplus_gives_pages_back(void)
     ars__stack s[N];
     unsigned char resident;
     ars_alloc_tracker_init(&tracker, NULL);
-    CHECK_EQ(ars__stack_pool_new(&pool, &tracker.alloc), 0);
-    ars__stack_pool_keep(pool, KEPT);
+    CHECK_EQ(ars__stack_pool_new(&pool, &tracker.alloc, ARS__STACK_SIZE), 0);
+    ars__stack_pool_keep(pool, KEPT * ARS__STACK_SIZE);
     for (int round = 0; round < 3; round++) {
         for (int i = 0; i < N; i++) {
             CHECK_EQ(ars__stack_get(pool, &s[i]), 0);
@@ -356,7 +358,128 @@ static void surplus_gives_pages_back(void)
     CHECK_EQ(ars_alloc_tracker_stats(&tracker).bytes, 0);
 }
 
+/* ---- other sizes ---- */
+
+static void each_size_has_its_rules(void)
+{
+    static const size_t sizes[] = {16 << 10, ARS__STACK_SIZE, 256 << 10, 1 << 20, 8 << 20};
+    enum { N = 40 };
+    size_t page = ars__os_page_size();
+    ars__stack s[N];
+    for (int k = 0; k < 5; k++) {
+        ars__stack_pool *pool;
+        CHECK_EQ(ars__stack_pool_new(&pool, NULL, sizes[k]), 0);
+        for (int i = 0; i < N; i++) {
+            s[i] = get(pool);
+            size_t size = (size_t)(s[i].top - s[i].low);
+            CHECK(size <= sizes[k] && size >= sizes[k] - ARS__STACK_TAKEN);
+            CHECK(ars__stack_header_of(s[i])->pool == pool);
+            s[i].low[0] = s[i].top[-1] = 1;
+            if (i > 0) CHECK((size_t)(s[i].low - s[i - 1].low) / page % 2 == 1);
+        }
+        check_guards(pool, s, N);
+        CHECK_EQ(ars__stack_pool_stats(pool).guard_canary, 0);
+        uint64_t reserved = ars__stack_pool_stats(pool).reserved;
+        CHECK(reserved * sizes[k] >= (64 << 20) && reserved * sizes[k] <= (1 << 30));
+        /* What may keep its pages is said in bytes. */
+        ars__stack_pool_keep(pool, 3 * sizes[k] + 1);
+        for (int i = 0; i < N; i++) ars__stack_put(pool, s[i]);
+        while (ars__stack_pool_trim(pool)) {}
+        int with_pages = 0;
+        for (int i = 0; i < N; i++) {
+            unsigned char resident;
+            CHECK_EQ(mincore(s[i].low, page, &resident), 0);
+            with_pages += resident & 1;
+        }
+        CHECK_EQ(with_pages, 3);
+        ars__stack_pool_free(pool);
+
+        fault_at("guard_light", 1, ARS_EINVAL, -1);
+        fault_at("guard_protect", 1, ARS_ENOMEM, -1);
+        CHECK_EQ(ars__stack_pool_new(&pool, NULL, sizes[k]), 0);
+        s[0] = get(pool);
+        s[1] = get(pool);
+        fault_reset();
+        s[1].low[-1] = 0;
+        CHECK_EQ(ars__stack_put(pool, s[0]), 0);
+        CHECK_EQ(ars__stack_put(pool, s[1]), 1);
+        ars__stack_pool_free(pool);
+    }
+}
+
+/* ---- given back by others ---- */
+
+enum { RETURNERS = 4, EACH = 500 };
+
+static void *returns(void *arg)
+{
+    ars__stack *s = arg;
+    for (int i = 0; i < EACH; i++) ars__stack_return(s[i]);
+    return NULL;
+}
+
+static void anyone_may_return(void)
+{
+    static ars__stack s[RETURNERS * EACH];
+    pthread_t threads[RETURNERS];
+    ars__stack_pool *pool = new_pool();
+    fault_at("guard_light", 1, ARS_EINVAL, -1);
+    fault_at("guard_protect", 1, ARS_ENOMEM, -1);
+    for (long round = 0; round < test_times(100, 10); round++) {
+        uint64_t carved = ars__stack_pool_stats(pool).carved;
+        for (int i = 0; i < RETURNERS * EACH; i++) s[i] = get(pool);
+        if (round > 0) CHECK_EQ(ars__stack_pool_stats(pool).carved, carved);
+        s[7].low[-1] = 0;
+        for (int i = 0; i < RETURNERS; i++)
+            CHECK_EQ(pthread_create(&threads[i], NULL, returns, &s[i * EACH]), 0);
+        /* The owner goes on meanwhile. */
+        for (int i = 0; i < 1000; i++) ars__stack_put(pool, get(pool));
+        for (int i = 0; i < RETURNERS; i++) CHECK_EQ(pthread_join(threads[i], NULL), 0);
+        ars__stack_pool_trim(pool);
+        CHECK_EQ(ars__stack_pool_stats(pool).in_use, 0);
+        CHECK_EQ(ars__stack_pool_stats(pool).smashed, round + 1);
+    }
+    fault_reset();
+    ars__stack_pool_free(pool);
+}
+
+/* ---- depth ---- */
+
+static void depth_is_seen(void)
+{
+    for (int canary = 0; canary < 2; canary++) {
+        ars__stack_pool *pool = new_pool();
+        if (canary) {
+            fault_at("guard_light", 1, ARS_EINVAL, -1);
+            fault_at("guard_protect", 1, ARS_ENOMEM, -1);
+        }
+        ars__stack s = get(pool);
+        fault_reset();
+        size_t room = (size_t)(s.top - s.low);
+        for (int round = 0; round < 2; round++) {
+            /* Nothing can be discarded from locked memory. */
+            if (round) fault_at("discard", 1, ARS_EINVAL, -1);
+            memset(s.low, 0x5a, room);
+            CHECK_EQ(ars__stack_depth(s), room);
+            ars__stack_wipe(s);
+            fault_reset();
+            CHECK_EQ(ars__stack_depth(s), 0);
+            for (size_t at = 1; at < room; at = at * 3 + 1) {
+                s.top[-(ptrdiff_t)at] = 1;
+                CHECK_EQ(ars__stack_depth(s), (at + 7) & ~(size_t)7);
+            }
+            s.low[0] = 1;
+            CHECK_EQ(ars__stack_depth(s), room);
+        }
+        CHECK_EQ(ars__stack_put(pool, s), 0);
+        ars__stack_pool_free(pool);
+    }
+}
+
 static const test_case cases[] = {
+    {"each size has its rules", each_size_has_its_rules},
+    {"anyone may return", anyone_may_return},
+    {"depth is seen", depth_is_seen},
     {"surplus gives pages back", surplus_gives_pages_back},
     {"hands out the hottest first", hands_out_the_hottest_first},
     {"stacks are apart and staggered", stacks_are_apart_and_staggered},

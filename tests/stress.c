@@ -4,7 +4,8 @@
  * cancels, scopes and shields anywhere, and all of them using the same
  * channels, with threads from outside.  What must hold whatever happens is
  * checked: no wait returns while a child lives, every task that was started has
- * run, what was sent was received once, nothing is left.
+ * run, what was sent was received once, nothing is left.  Once more with chance
+ * at each ARS_POINT.
  *
  * ARS_TEST_SEED repeats a run, as far as threads can be made to.
  */
@@ -14,6 +15,7 @@
 #include <arsenal/chan.h>
 #include <arsenal/select.h>
 
+#include "points.h"
 #include "world.h"
 
 enum { WORKERS = 8, CHANNELS = 4, THREADS = 2, DEPTH = 4, STEPS = 6 };
@@ -326,6 +328,15 @@ static void one_worker(void)
     stress(1, ARS_TASK_MIGRATES);
 }
 
+static void at_points(void)
+{
+    rounds = test_times(200, 30);
+    if (!points_begin((uint64_t)ars_now())) return;
+    stress(WORKERS, 0);
+    stress(WORKERS, ARS_TASK_MIGRATES);
+    points_end();
+}
+
 /* ---- the last thing that a thread does with a runtime ---- */
 
 typedef struct last {
@@ -388,6 +399,7 @@ static const test_case cases[] = {
     {"tasks that stay", tasks_that_stay},
     {"tasks that move", tasks_that_move},
     {"one worker", one_worker},
+    {"at points", at_points},
     {"ended by a thread", ended_by_a_thread},
 };
 TEST_MAIN(cases)

@@ -313,6 +313,8 @@ static void bad_configs(void)
     static const unsigned char strategies[] = {ARS_LATENCY, ARS_MINIMAL_MEMORY, 9};
     ars_config config = {.workers = 10000};
     CHECK_EQ(ars_run(nothing, NULL, &config), ARS_EINVAL);
+    config.workers = ARS_WORKERS_MAX + 1;
+    CHECK_EQ(ars_run(nothing, NULL, &config), ARS_EINVAL);
     config = (ars_config){.strategy = 4};
     CHECK_EQ(ars_run(nothing, NULL, &config), ARS_EINVAL);
     config = (ars_config){.strategies = strategies};

@@ -59,8 +59,9 @@ typedef struct ars_config {
     const unsigned char *strategies;
     /* Threads for blocking work, at most, by enum ars_block_class of <arsenal/block.h>; 0: the default. */
     unsigned block_limits[3];
-    unsigned ars__reserved_limit; /* zero */
-    uint64_t ars__reserved[6];    /* zero */
+    /* 1: find out how deep tasks use their stacks, for ars_stats_stacks(); each task then costs some microseconds more. */
+    unsigned stack_use;
+    uint64_t ars__reserved[6]; /* zero */
 } ars_config;
 
 /*
@@ -128,6 +129,39 @@ typedef struct ars_run_stats {
  * Suspends: no.  Allocates: no.  Callable from: task.
  */
 ARS_API int ars_stats(ars_run_stats *stats);
+
+/* How much stack the tasks of one function have needed. */
+typedef struct ars_stack_use {
+    ars_fn *fn; /* tasks of ARS_TASK(x, ...) have one of their own */
+    /*
+     * A stack of so many bytes would have been enough for each task of 'fn'
+     * that has ended; 0: none has.
+     */
+    uint64_t deepest;
+    uint64_t tasks; /* that have ended */
+    char name[40];  /* of the first one, shortened; "": unnamed */
+    uint64_t ars__reserved[4];
+} ars_stack_use;
+
+/*
+ * ars_stats_stacks() tells how deep each task function that the caller's
+ * runtime has run has used its stack, calls of the runtime included, if
+ * config->stack_use asks for it.  That is what ars_task_opt.stack wants to
+ * know; leave room for what has not happened yet.
+ *
+ * A stack holds zeros before it is used.  When the task has ended the lowest
+ * word that is something else counts, plus 1 KiB for what the runtime keeps on
+ * a stack; so what is missed is a buffer below everything else into which
+ * nothing but zeros was ever written.
+ *
+ * It fills the first 'n' of 'uses', which may be NULL for none, in no order.
+ *
+ * Returns how many there are, which may be more than 'n'; or ARS_EINVAL on a
+ * plain thread, or if config->stack_use is 0.
+ *
+ * Suspends: no.  Allocates: no.  Callable from: task.
+ */
+ARS_API int ars_stats_stacks(ars_stack_use *uses, size_t n);
 
 ARS_END_DECLS
 

@@ -13,8 +13,10 @@ ARS_BEGIN_DECLS
  * variables, as if each had a thread.
  *
  * A task belongs to a group (<arsenal/group.h>), which waits for it.  It stays
- * on the worker where it first ran (but see ARS_TASK_MIGRATES).  It has 64 KiB of stack; an overflow
- * faults (see ars_overflow_install() in <arsenal/coro.h>).
+ * on the worker where it first ran (but see ARS_TASK_MIGRATES).  It has 64 KiB
+ * of stack, or what it is started with; an overflow faults (see
+ * ars_overflow_install() in <arsenal/coro.h>).  Only pages that were touched
+ * take memory, whatever the size.
  *
  * A task can be cancelled, through its group or by the deadline of a scope
  * (<arsenal/scope.h>).  From then on every call that may wait gives
@@ -36,13 +38,25 @@ enum ars_task_flags {
     ARS_TASK_MIGRATES = 4
 };
 
+/* The smallest and the largest size that a task's stack can be asked for in, in bytes. */
+enum { ARS_STACK_MIN = 4096, ARS_STACK_MAX = 8 * 1024 * 1024 };
+
 /* How a task is started; all-zero is the default. */
 typedef struct ars_task_opt {
     const char *name; /* for reports; must outlive the task; NULL: unnamed */
     int *result;    /* receives the function's result before the group learns of it; may be NULL */
     unsigned flags; /* ARS_TASK_... */
     unsigned home;  /* the worker that runs it, counted from 1; 0: any */
-    uint64_t ars__reserved[4]; /* zero */
+    /*
+     * Bytes of stack, ARS_STACK_MIN to ARS_STACK_MAX, or 0 for 64 KiB.  It gets
+     * the next of 16, 64, 256 KiB, 1 and 8 MiB, of which the runtime keeps at
+     * most 1 KiB to itself.  What a task needs is a question for
+     * ars_stats_stacks() in <arsenal/run.h>.  64 KiB start fastest: each worker
+     * has its own; the others are shared.  16 KiB save address space, not
+     * memory, unless memory is locked.
+     */
+    size_t stack;
+    uint64_t ars__reserved[3]; /* zero */
 } ars_task_opt;
 
 /*

@@ -188,7 +188,7 @@ const char *ars_coro_name(const ars_coro *coro)
 
 int ars_stack_pool_new(ars_stack_pool **pool, const ars_alloc *alloc)
 {
-    return ars__stack_pool_new(pool, alloc);
+    return ars__stack_pool_new(pool, alloc, ARS__STACK_SIZE);
 }
 
 int ars_stack_pool_free(ars_stack_pool *pool)

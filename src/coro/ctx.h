@@ -57,6 +57,13 @@ void ars__ctx_init(ars__ctx *ctx, void *top, void (*entry)(void *), void *arg);
  * resumed.
  */
 int ars__ctx_start(ars__ctx *from, void *top, void (*entry)(void *), void *arg);
+/*
+ * ars__ctx_jump(from) for the end of that other flow, if no switch has come in
+ * between: a call and its return, in the end, so it goes on by a return, and
+ * the processor's prediction of this and of the returns that follow is right.
+ * To be called in tail position, and so on up to 'entry'.  Does not return.
+ */
+void ars__ctx_return(ars__ctx *from);
 
 /*
  * What a flow keeps for itself beyond the registers: floating-point control

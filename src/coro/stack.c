@@ -3,18 +3,19 @@
 #include "coro/stack.h"
 
 #include <arsenal/atomic.h>
-
-#include "base/san.h"
 #include <string.h>
 
+#include "base/assert.h"
+#include "base/san.h"
 #include "os/os.h"
 
 enum {
-    USABLE = 64 * 1024,
     LINE = 64,
+    /* Of stacks of the usual size; of others, what takes as many bytes. */
     FIRST = 4096,      /* stacks in the first reservation; each further one has twice as many */
     LARGEST = 1 << 20, /* ... up to this */
     SMALLEST = 16,     /* where address space is short, halved down to this */
+    TRIMMED = 64,      /* stacks that give their pages back at once */
     SEGMENTS = 64,
     BATCH = 64, /* most guards made at once */
     CANARY_WORDS = 8
@@ -33,21 +34,24 @@ struct ars_stack_pool {
     const ars_alloc *alloc;
     ars__stack_pool *next;
     ars__stack_header *free;
-    size_t page, stride;
-    enum kind kind;       /* of the guards to come */
-    int probed;           /* a guard of this kind was seen to fault */
-    unsigned batch;       /* guards to make next time */
-    uint64_t fresh;       /* the first stack that was never handed out */
-    uint64_t canary_from; /* the first stack with a canary */
-    uint64_t grow;        /* stacks in the next segment */
-    uint64_t warm;        /* stacks in 'free': they keep their pages */
-    uint64_t keep;        /* as many may */
-    uint32_t *cold;       /* numbers of free stacks whose pages were given back */
+    size_t page, size, stride;
+    enum kind kind;             /* of the guards to come */
+    int probed;                 /* a guard of this kind was seen to fault */
+    unsigned batch;             /* guards to make next time */
+    uint64_t fresh;             /* the first stack that was never handed out */
+    uint64_t canary_from;       /* the first stack with a canary */
+    uint64_t grow;              /* stacks in the next segment */
+    uint64_t warm;              /* stacks in 'free': they keep their pages */
+    uint64_t keep;              /* as many may */
+    uint64_t largest, smallest; /* numbers of stacks in a segment */
+    uint32_t *cold;             /* numbers of free stacks whose pages were given back */
     size_t cold_count, cold_room;
     ars__stack_stats stats;
+    ars_atomic_ptr returned; /* headers of stacks that others have given back */
     ars_atomic_u32 segments; /* stored with release after the new segment was filled in */
     segment segment[SEGMENTS];
 };
+ARS__STATIC_ASSERT(sizeof(ars__stack_header) + 15 * LINE <= ARS__STACK_TAKEN);
 
 /*
  * All pools, so that a fault address finds its stack.  The lock is held for a
@@ -72,21 +76,31 @@ static void unlock_pools(void)
     ars_atomic_u32_store_release(&pools_lock, 0);
 }
 
-int ars__stack_pool_new(ars__stack_pool **out, const ars_alloc *alloc)
+/* As many stacks of the pool's size as take the bytes of 'n' usual ones. */
+static uint64_t scaled(const ars__stack_pool *pool, uint64_t n)
+{
+    n = n * ARS__STACK_SIZE / pool->size;
+    return n ? n : 1;
+}
+
+int ars__stack_pool_new(ars__stack_pool **out, const ars_alloc *alloc, size_t size)
 {
     if (!alloc) alloc = ars_alloc_default();
     ars__stack_pool *pool = alloc->alloc(alloc->ctx, sizeof *pool, _Alignof(ars__stack_pool));
     if (!pool) return ARS_ENOMEM;
 
     size_t page = ars__os_page_size();
-    size_t pages = (USABLE + page - 1) / page + 1;
+    size_t pages = (size + page - 1) / page + 1;
     *pool = (ars__stack_pool){.alloc = alloc,
                               .page = page,
+                              .size = size,
                               .stride = (pages | 1) * page,
                               .batch = 1,
                               .canary_from = UINT64_MAX,
-                              .grow = FIRST,
                               .keep = UINT64_MAX};
+    pool->grow = scaled(pool, FIRST);
+    pool->largest = scaled(pool, LARGEST);
+    pool->smallest = scaled(pool, SMALLEST);
     lock_pools(0);
     pool->next = pools;
     pools = pool;
@@ -104,12 +118,12 @@ static int add_segment(ars__stack_pool *pool, uint64_t want)
     void *base;
     int rc;
     while ((rc = ars__os_reserve(&base, want * pool->stride)) < 0) {
-        if (rc != ARS_ENOMEM || want == SMALLEST) return rc;
-        want = want / 2 > SMALLEST ? want / 2 : SMALLEST;
+        if (rc != ARS_ENOMEM || want <= pool->smallest) return rc;
+        want = want / 2 > pool->smallest ? want / 2 : pool->smallest;
     }
     pool->segment[n] = (segment){base, pool->stats.reserved, want};
     pool->stats.reserved += want;
-    pool->grow = want * 2 < LARGEST ? want * 2 : LARGEST;
+    pool->grow = want * 2 < pool->largest ? want * 2 : pool->largest;
     ars_atomic_u32_store_release(&pool->segments, n + 1);
     return 0;
 }
@@ -120,7 +134,7 @@ int ars__stack_pool_reserve(ars__stack_pool *pool, uint64_t n)
     while (pool->stats.reserved < n) {
         uint64_t missing = n - pool->stats.reserved;
         uint64_t want = missing > pool->grow ? missing : pool->grow;
-        int rc = add_segment(pool, want < LARGEST ? want : LARGEST);
+        int rc = add_segment(pool, want < pool->largest ? want : pool->largest);
         if (rc == 0) continue;
 
         unsigned now = ars_atomic_u32_load_relaxed(&pool->segments);
@@ -246,35 +260,6 @@ static int carve(ars__stack_pool *pool)
     return 0;
 }
 
-int ars__stack_get(ars__stack_pool *pool, ars__stack *out)
-{
-    ars__stack_header *h = pool->free;
-    if (h) {
-        pool->free = h->ars__next;
-        pool->warm--;
-    } else {
-        if (pool->cold_count == 0 && pool->fresh == pool->stats.carved) {
-            int rc = carve(pool);
-            if (rc < 0) return rc;
-        }
-        uint64_t number = pool->cold_count > 0 ? pool->cold[--pool->cold_count] : pool->fresh++;
-        h = header_at(pool, number);
-        h->ars__low = guard_of(pool, number) + pool->page;
-        if (number >= pool->canary_from) {
-            set_canary(canary_of(pool, number));
-            h->ars__low += CANARY_WORDS * sizeof canary;
-        }
-    }
-    h->name = NULL;
-    h->what = NULL;
-    h->owner = NULL;
-    pool->stats.in_use++;
-    *out = (ars__stack){h->ars__low, (char *)h};
-    /* Frames that were abandoned have left their red zones behind. */
-    ars__san_unpoison(out->low, (size_t)(out->top - out->low));
-    return 0;
-}
-
 static int check_canary(ars__stack_pool *pool, ars__stack stack)
 {
     uint64_t number = number_of(pool, stack.low);
@@ -303,9 +288,77 @@ int ars__stack_put(ars__stack_pool *pool, ars__stack stack)
     return dead;
 }
 
-void ars__stack_pool_keep(ars__stack_pool *pool, uint64_t n)
+void ars__stack_return(ars__stack stack)
 {
-    pool->keep = n;
+    ars__stack_header *h = ars__stack_header_of(stack);
+    h->name = NULL;
+    void *first = ars_atomic_ptr_load_relaxed(&h->pool->returned);
+    /* Release: pairs with the acquire in collect(), after which somebody else has the stack. */
+    do h->ars__next = first;
+    while (!ars_atomic_ptr_cas_acq_rel(&h->pool->returned, &first, h));
+}
+
+static void collect(ars__stack_pool *pool)
+{
+    if (ARS__LIKELY(!ars_atomic_ptr_load_relaxed(&pool->returned))) return;
+    ars__stack_header *h = ars_atomic_ptr_swap_acquire(&pool->returned, NULL);
+    while (h) {
+        ars__stack_header *next = h->ars__next;
+        ars__stack_put(pool, (ars__stack){h->ars__low, (char *)h});
+        h = next;
+    }
+}
+
+/* No free stack is at hand: one that somebody has returned, or without pages, or never used. */
+static ARS__NOINLINE int find_another(ars__stack_pool *pool, ars__stack_header **out)
+{
+    collect(pool);
+    ars__stack_header *h = pool->free;
+    if (h) {
+        pool->free = h->ars__next;
+        pool->warm--;
+        *out = h;
+        return 0;
+    }
+    if (pool->cold_count == 0 && pool->fresh == pool->stats.carved) {
+        int rc = carve(pool);
+        if (rc < 0) return rc;
+    }
+    uint64_t number = pool->cold_count > 0 ? pool->cold[--pool->cold_count] : pool->fresh++;
+    h = header_at(pool, number);
+    h->pool = pool;
+    h->ars__low = guard_of(pool, number) + pool->page;
+    if (number >= pool->canary_from) {
+        set_canary(canary_of(pool, number));
+        h->ars__low += CANARY_WORDS * sizeof canary;
+    }
+    *out = h;
+    return 0;
+}
+
+int ars__stack_get(ars__stack_pool *pool, ars__stack *out)
+{
+    ars__stack_header *h = pool->free;
+    if (ARS__LIKELY(h)) {
+        pool->free = h->ars__next;
+        pool->warm--;
+    } else {
+        int rc = find_another(pool, &h);
+        if (rc < 0) return rc;
+    }
+    h->name = NULL;
+    h->what = NULL;
+    h->owner = NULL;
+    pool->stats.in_use++;
+    *out = (ars__stack){h->ars__low, (char *)h};
+    /* Frames that were abandoned have left their red zones behind. */
+    ars__san_unpoison(out->low, (size_t)(out->top - out->low));
+    return 0;
+}
+
+void ars__stack_pool_keep(ars__stack_pool *pool, uint64_t bytes)
+{
+    pool->keep = bytes == UINT64_MAX ? bytes : bytes / pool->size;
 }
 
 static int cold_grow(ars__stack_pool *pool)
@@ -325,11 +378,11 @@ static int cold_grow(ars__stack_pool *pool)
 
 int ars__stack_pool_trim(ars__stack_pool *pool)
 {
-    for (int i = 0; i < BATCH && pool->warm > pool->keep; i++) {
+    collect(pool);
+    for (uint64_t n = scaled(pool, TRIMMED); n > 0 && pool->warm > pool->keep; n--) {
         ars__stack_header *h = pool->free;
         uint64_t number = number_of(pool, h->ars__low);
-        /* One that a task brought along from another worker stays as it is, and so do those behind it. */
-        if (number >= pool->fresh || number > UINT32_MAX) return 0;
+        if (number > UINT32_MAX) return 0;
         if (pool->cold_count == pool->cold_room && cold_grow(pool) < 0) return 0;
         pool->free = h->ars__next;
         pool->warm--;

@@ -5,11 +5,12 @@
 /*
  * Stacks for coroutines and tasks: many, guarded, cheap while unused.
  *
- * Stacks lie at a stride of 68 KiB in a few large reservations that take
- * address space only: 64 KiB of stack above a guard page of 4 KiB (with pages
- * of 4 KiB).  The stride is an odd number of pages on purpose: at a power of
- * two the tops of all stacks fall into the same few sets of the TLB.  For the
- * same reason tops are staggered by cache lines.
+ * The stacks of a pool have one size.  They lie at a stride in a few large
+ * reservations that take address space only; for the usual size that is 68 KiB:
+ * 64 KiB of stack above a guard page of 4 KiB (with pages of 4 KiB).  The
+ * stride is an odd number of pages on purpose: at a power of two the tops of
+ * all stacks fall into the same few sets of the TLB.  For the same reason tops
+ * are staggered by cache lines.
  *
  * A guard makes an overflow fault instead of corrupting the neighbour.  It is
  * one of three kinds, the first that the system has: a guard marker, which
@@ -18,10 +19,10 @@
  * given back.  Once a pool had to step down it stays there.
  *
  * At the very top of each stack lies a header, so that a fault address is
- * enough to say whose stack it is.
+ * enough to say whose stack it is, and the stack to say which pool it is of.
  *
  * Stacks given back are handed out hottest first.  Thread rule: one user at a
- * time.
+ * time; but ars__stack_return() may be called by anyone.
  */
 
 #include <arsenal/alloc.h>
@@ -33,8 +34,11 @@ typedef struct ars__stack_header {
     void *owner;
     /* The pool's. */
     char *ars__low;
-    struct ars__stack_header *ars__next;
-    uint64_t ars__pad;
+    union {
+        struct ars__stack_header *ars__next; /* of a free stack */
+        void *note;                          /* the user's */
+    };
+    struct ars_stack_pool *pool; /* where it belongs; only to be read */
 } ars__stack_header;
 
 typedef struct ars__stack {
@@ -63,8 +67,13 @@ typedef struct ars__stack_stats {
 
 typedef struct ars_stack_pool ars__stack_pool; /* <arsenal/coro.h> has the public side */
 
-/* 0, or ARS_ENOMEM.  Reserves nothing yet. */
-int ars__stack_pool_new(ars__stack_pool **out, const ars_alloc *alloc);
+enum {
+    ARS__STACK_SIZE = 64 * 1024, /* the usual one */
+    ARS__STACK_TAKEN = 1024 /* of each stack, at most, that the header and the staggering take */
+};
+
+/* Of stacks of 'size' bytes, a power of two from 16 KiB on.  0, or ARS_ENOMEM.  Reserves nothing yet. */
+int ars__stack_pool_new(ars__stack_pool **out, const ars_alloc *alloc, size_t size);
 void ars__stack_pool_free(ars__stack_pool *pool); /* all stacks back or abandoned */
 
 /*
@@ -77,15 +86,30 @@ int ars__stack_pool_reserve(ars__stack_pool *pool, uint64_t n);
 int ars__stack_get(ars__stack_pool *pool, ars__stack *out);
 /* Gives it back. 1 if its canary was dead (counted), else 0. */
 int ars__stack_put(ars__stack_pool *pool, ars__stack stack);
+/*
+ * The same by anyone, to the pool that it came from: the pool's user finds it
+ * there when it trims, or runs out of others.  Not from the stack itself.
+ */
+void ars__stack_return(ars__stack stack);
 
 /*
- * How many free stacks may keep their pages (all, if nothing is said), and
- * giving the pages of others back, some at a time; from another stack.
+ * How many bytes of free stacks may keep their pages (all, if nothing is said;
+ * each counts with its full size), and giving the pages of others back, some
+ * at a time; from another stack.
  */
-void ars__stack_pool_keep(ars__stack_pool *pool, uint64_t n);
+void ars__stack_pool_keep(ars__stack_pool *pool, uint64_t bytes);
 int ars__stack_pool_trim(ars__stack_pool *pool); /* 1: there are more */
 
 ars__stack_stats ars__stack_pool_stats(const ars__stack_pool *pool);
+
+/*
+ * How deep a stack is used: after ars__stack_wipe(), by its user before it uses
+ * it, it holds nothing but zeros; ars__stack_depth() gives the bytes from its
+ * top down to the lowest word that is something else now, or if it is called
+ * on that stack to its own frame, whichever is lower.
+ */
+void ars__stack_wipe(ars__stack stack);
+size_t ars__stack_depth(ars__stack stack);
 
 /*
  * For the overflow handler, async-signal-safe: whether 'fault' lies in the

@@ -4,12 +4,11 @@
 
 #include <netinet/in.h>
 #include <netinet/tcp.h>
-#include <stddef.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/un.h>
 
 #include "net/net.h"
+#include "net/path.h"
 #include "os/os.h"
 
 struct ars_listener {
@@ -26,24 +25,6 @@ static void freed(ars__source *source)
 }
 
 /* ---- open ---- */
-
-static int has_path(const struct sockaddr *sa, size_t len)
-{
-    return sa->sa_family == AF_UNIX && len > offsetof(struct sockaddr_un, sun_path) &&
-           ((const struct sockaddr_un *)(const void *)sa)->sun_path[0] != '\0';
-}
-
-/* Whether a unix socket's path is left over: there, and nobody listens. */
-static int is_stale(const struct sockaddr *sa, size_t len)
-{
-    /* A file of another kind refuses connections too. */
-    if (ars__os_is_socket(((const struct sockaddr_un *)(const void *)sa)->sun_path) != 1) return 0;
-    int fd = ars__os_socket(AF_UNIX, SOCK_STREAM, 0, 1);
-    if (fd < 0) return 0;
-    int rc = ars__os_connect(fd, sa, (uint32_t)len);
-    ars__os_close(fd);
-    return rc == ARS_ECONNREFUSED;
-}
 
 static int set_options(int fd, int family, const ars_listener_opt *opt)
 {
@@ -65,13 +46,7 @@ static int listen_at(const struct sockaddr *sa, size_t len, const ars_listener_o
     int fd = ars__os_socket(sa->sa_family, SOCK_STREAM, 0, nonblock);
     if (fd < 0) return fd;
     int rc = set_options(fd, sa->sa_family, opt);
-    if (rc == 0) {
-        rc = ars__os_bind(fd, sa, (uint32_t)len);
-        if (rc == ARS_EADDRINUSE && has_path(sa, len) && is_stale(sa, len)) {
-            ars__os_unlink(((const struct sockaddr_un *)(const void *)sa)->sun_path);
-            rc = ars__os_bind(fd, sa, (uint32_t)len);
-        }
-    }
+    if (rc == 0) rc = ars__bind_replacing(fd, sa, len, SOCK_STREAM);
     if (rc == 0) rc = ars__os_listen(fd, opt->backlog > 0 ? opt->backlog : INT32_MAX);
     if (rc == 0) return fd;
     ars__os_close(fd);
@@ -110,7 +85,7 @@ int ars_listener_open(ars_listener **out, const ars_addr *addr, const ars_listen
 
     int fd = rc = listen_any(sa, len, opt ? opt : &none, loop->backend->nonblock);
     if (rc < 0) goto no_socket;
-    if (has_path(sa, len)) memcpy(&listener->path, sa, len);
+    if (ars__has_path(sa, len)) memcpy(&listener->path, sa, len);
     rc = ars__source_open(&listener->source, loop, fd, ARS__LISTENER, freed);
     if (rc < 0) goto no_source;
     *out = listener;

@@ -104,6 +104,22 @@ int ars__os_barrier(void);
 int ars__os_sigpipe_block(void);
 int ars__os_sigpipe_restore(int was_unblocked);
 
+/* A signal that has come.  pid: the sender, or the child; 0: the kernel.  value: what sigqueue() carried. */
+typedef struct ars__os_signal {
+    int number, pid, value;
+} ars__os_signal;
+
+/*
+ * From now on 'number' calls 'fn', of which there is one in a process, in a
+ * signal handler on whichever thread does not block it; there it may call
+ * nothing of this page but ars__os_write().  In a forked child it is not
+ * called.  ARS_EINVAL: no signal, one that cannot be caught or that is a fault
+ * of the thread.  Leaving puts back what was in force before, unless somebody
+ * else has caught the signal since.  Calls of both must not overlap.
+ */
+int ars__os_signal_catch(int number, void (*fn)(const ars__os_signal *signal));
+int ars__os_signal_leave(int number);
+
 /* CPUs this process may use: affinity and, where there is one, the cgroup's quota rounded up; >= 1. */
 int ars__os_cpu_count(void);
 
@@ -140,10 +156,16 @@ int ars__os_connect(int fd, const struct sockaddr *addr, uint32_t len);
 /* Never raises SIGPIPE; 'dontwait' != 0: ARS_EAGAIN instead of waiting. */
 int64_t ars__os_recv(int fd, void *buf, size_t n, int dontwait);
 int64_t ars__os_send(int fd, const void *buf, size_t n, int dontwait);
-/* With addresses and control data; received descriptors are close-on-exec. */
-int64_t ars__os_recvmsg(int fd, struct msghdr *msg, int dontwait);
+/*
+ * With addresses and control data, 'flags' as recvmsg(2) has them; never waits,
+ * and received descriptors are close-on-exec.
+ */
+int64_t ars__os_recvmsg(int fd, struct msghdr *msg, int flags);
 int64_t ars__os_sendmsg(int fd, const struct msghdr *msg, int dontwait);
-/* Up to 'n' datagrams; the number done, or the error of the first.  They do not wait. */
+/*
+ * Up to 'n' datagrams; the number done, or the error of the first.  They do not
+ * wait.  A received one's length is its own, even if there was less room.
+ */
 int ars__os_recvmmsg(int fd, struct mmsghdr *msgs, unsigned n);
 int ars__os_sendmmsg(int fd, struct mmsghdr *msgs, unsigned n);
 int ars__os_shutdown(int fd, int how);

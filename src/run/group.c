@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Groups.  Documented in <arsenal/group.h> and sched.h. */
+#include "base/point.h"
 #include "os/os.h"
 #include "run/sched.h"
 #include "run/waitable.h"
@@ -261,6 +262,7 @@ static void finished(ars__group *group)
     }
     if (!waiter->worker || waiter->worker != ars__worker_here()) {
         ars_atomic_u32_or_acq_rel(&waiter->events, ARS__ENDED);
+        (void)ARS_POINT("group ended");
         while (ars_atomic_u32_load_acquire(&waiter->events) & ARS__TELLING) ars_atomic_pause();
     }
     int outcome = conclude(group);
@@ -341,6 +343,7 @@ static void wait_interrupt(ars__task *task, int why)
         reason = ars__group_reason(task->group);
     if (!(ars_atomic_u32_or_acq_rel(&task->events, ARS__TELLING) & ARS__ENDED))
         ars__group_cancel_now(group, why, reason);
+    (void)ARS_POINT("group told");
     ars_atomic_u32_and_acq_rel(&task->events, ~(uint32_t)ARS__TELLING);
 }
 

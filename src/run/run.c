@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/point.h"
 #include "os/os.h"
 #include "run/bias.h"
 #include "run/held.h"
@@ -87,12 +88,12 @@ static void report_left(ars_runtime *rt)
 
 static ars__tuning tuning_of(unsigned strategy)
 {
-    /* tick, spin in ns, stacks kept */
+    /* tick, spin in ns, bytes of stacks kept */
     static const ars__tuning tunings[] = {
-        [ARS_BALANCED] = {61, 20000, 131072},
-        [ARS_THROUGHPUT] = {251, 50000, UINT32_MAX},
-        [ARS_LATENCY] = {16, 200000, UINT32_MAX},
-        [ARS_MINIMAL_MEMORY] = {61, 0, 16},
+        [ARS_BALANCED] = {61, 20000, UINT64_C(8) << 30, UINT64_C(64) << 20},
+        [ARS_THROUGHPUT] = {251, 50000, UINT64_MAX, UINT64_MAX},
+        [ARS_LATENCY] = {16, 200000, UINT64_MAX, UINT64_MAX},
+        [ARS_MINIMAL_MEMORY] = {61, 0, UINT64_C(1) << 20, 0},
     };
     return tunings[strategy];
 }
@@ -110,6 +111,7 @@ static void destroy(ars_runtime *rt)
 {
     const ars_alloc *alloc = rt->alloc;
     for (uint32_t i = 0; i < rt->n; i++) worker_free(rt->workers[i]);
+    ars__stacks_deinit(rt);
     alloc->free(alloc->ctx, rt->workers, rt->n * sizeof *rt->workers, sizeof *rt->workers);
     ars__slab_deinit(&rt->task_slab);
     ars__slab_deinit(&rt->group_slab);
@@ -131,11 +133,12 @@ static int worker_new(ars_runtime *rt, uint32_t id)
     ars__slab_cache_init(&w->tasks, &rt->task_slab);
     ars__slab_cache_init(&w->groups, &rt->group_slab);
     int rc = ars__sched_init(w);
-    if (rc == 0) rc = ars__stack_pool_new(&w->stacks, alloc);
+    if (rc == 0) rc = ars__stack_pool_new(&w->stacks, alloc, ARS__STACK_SIZE);
     if (rc == 0) rc = ars__stack_pool_reserve(w->stacks, STACKS_FIRST);
     if (rc < 0) return rc;
     w->room = ars__stack_pool_stats(w->stacks).reserved;
     ars__stack_pool_keep(w->stacks, w->tuning.stacks_kept);
+    w->plain = config->stack_use ? NULL : w->stacks;
     return 0;
 }
 
@@ -162,6 +165,7 @@ static int create(ars_runtime **out, const ars_config *config)
     rt->config = *config;
     rt->alloc = alloc;
     rt->grace = config->grace > 0 ? config->grace : ARS_SECOND;
+    rt->sized_kept = tuning_of(config->strategy).sized_kept;
     ars__block_init(rt);
     ars__slab_init(&rt->task_slab, alloc, sizeof(ars__task), 64);
     ars__slab_init(&rt->group_slab, alloc, sizeof(ars__group), 64);
@@ -294,6 +298,7 @@ static int drain(ars_runtime *rt)
     ars__group_cancel_now(rt->apart, ARS_ECANCELED, ARS_ECANCELED);
     ars_time limit = ars_time_add(ars__os_now(), rt->grace);
     while (!ars__all_ended(rt)) {
+        (void)ARS_POINT("drain");
         ars_atomic_ptr_swap_seq_cst(&rt->drainer, root);
         /* Whoever ended before it was set has not seen it. */
         if (ars__all_ended(rt) && ars_atomic_ptr_swap_seq_cst(&rt->drainer, NULL)) break;
@@ -301,7 +306,6 @@ static int drain(ars_runtime *rt)
     }
     ars__wheel_remove(&root->worker->wheel, &root->timer);
     if (root->linked) ars__group_unlink_task(root->group, root);
-    while (ars_atomic_u32_load_acquire(&root->events) & ARS__MAIL) ars__sched_drain(root->worker);
     /* What tasks of no group did happens before what follows, here and in the caller. */
     ars__san_acquire(rt);
     return ars__block_stop(rt, limit);
@@ -319,7 +323,7 @@ static void abandon(ars_runtime *rt)
 
 static int config_valid(const ars_config *config)
 {
-    uint64_t reserved = config->ars__reserved_limit;
+    uint64_t reserved = 0;
     for (size_t i = 0; i < sizeof config->ars__reserved / sizeof config->ars__reserved[0]; i++)
         reserved |= config->ars__reserved[i];
     if (config->strategies) {
@@ -327,9 +331,9 @@ static int config_valid(const ars_config *config)
         for (unsigned i = 0; i < config->workers && i < ARS_WORKERS_MAX; i++)
             if (config->strategies[i] > ARS_MINIMAL_MEMORY) return 0;
     }
-    return config->backend <= ARS_BACKEND_POLL && config->race_strict <= 1 && config->grace >= 0 &&
-           config->workers <= ARS_WORKERS_MAX && config->strategy <= ARS_MINIMAL_MEMORY &&
-           reserved == 0;
+    return config->backend <= ARS_BACKEND_POLL && config->race_strict <= 1 &&
+           config->stack_use <= 1 && config->grace >= 0 && config->workers <= ARS_WORKERS_MAX &&
+           config->strategy <= ARS_MINIMAL_MEMORY && reserved == 0;
 }
 
 /* With the threads running. */
@@ -412,6 +416,7 @@ int ars_stats(ars_run_stats *stats)
         sum.backend = poller->ops->name;
     }
     sum.tasks += ars_atomic_u64_load_relaxed(&rt->born_outside) - died;
+    ars__stack_sum(rt, &sum);
     *stats = sum;
     return 0;
 }

@@ -10,6 +10,7 @@
 
 #include <string.h>
 
+#include "base/point.h"
 #include "os/os.h"
 #include "run/fresh.h"
 
@@ -201,7 +202,9 @@ void ars__task_mail(ars__task *task, uint32_t event)
     if (outside) ars__outside_enter(rt);
     /* Release: pairs with the acquire in deliver(); what the sender wrote is seen there. */
     if (!(ars_atomic_u32_or_acq_rel(&task->events, event) & ARS__MAIL)) {
+        (void)ARS_POINT("mail noted");
         ars__inbox_push(&w->inbox, &task->mail);
+        (void)ARS_POINT("mail sent");
         ars__sched_wake(w);
     }
     if (outside) ars__outside_leave(rt);
@@ -212,7 +215,7 @@ void ars__task_mail(ars__task *task, uint32_t event)
  * nobody's, or somebody else's by now.  Nobody's is ready, and finds out about
  * a cancel when it runs: the exchange makes sure that whoever adopts it comes
  * after.  Somebody else's gets its mail there; until then the bits stay set,
- * so that it cannot end.
+ * so that its record stays.
  */
 static int is_ours(ars__worker *w, ars__task *task)
 {
@@ -230,7 +233,12 @@ static int is_ours(ars__worker *w, ars__task *task)
 static void deliver(ars__worker *w, ars__task *task)
 {
     if (!is_ours(w, task)) return;
+    (void)ARS_POINT("mail delivered");
     uint32_t events = ars_atomic_u32_and_acq_rel(&task->events, ~(uint32_t)ARS__MAIL);
+    if (ARS__UNLIKELY(events & ARS__GONE)) {
+        ars__slab_cache_put(&w->tasks, task);
+        return;
+    }
     if (events & ARS__STARTED) {
         push(w, task);
         return;
@@ -289,11 +297,14 @@ static void sleep_until(ars__worker *w, ars_time deadline)
 {
     ars_runtime *rt = w->rt;
     uint32_t how = w->poller ? ARS__IN_POLLER : ARS__ON_FUTEX;
+    (void)ARS_POINT("search over");
     ars_atomic_u32_swap_seq_cst(&w->sleeping, how);
     if (rt->n > 1) ars_atomic_u32_add_seq_cst(&rt->asleep, 1);
+    (void)ARS_POINT("sleep announced");
     /* After the exchange: see ars__tell_drainer(). */
     if (ARS__UNLIKELY(ars_atomic_ptr_load_seq_cst(&rt->drainer) != NULL)) ars__tell_drainer(rt);
     if (!has_reason_to_stay(w)) {
+        (void)ARS_POINT("sleep");
         if (w->poller)
             w->poller->ops->turn(w->poller, deadline);
         else
@@ -314,6 +325,8 @@ static void look_around(ars__worker *w)
     run_timers(w);
     if (w->poller) w->poller->ops->turn(w->poller, 0);
     ars__stack_pool_trim(w->stacks);
+    if (ARS__UNLIKELY(w->left || ars_atomic_u32_load_relaxed(&w->rt->any_sized)))
+        ars__stack_tidy(w);
 }
 
 static ars__task *ready_one(ars__worker *w)
@@ -345,6 +358,7 @@ static inline void adopt(ars__worker *w, ars__task *task)
 {
     if (task->ctx.flags & ARS__NEW) return;
     __atomic_store_n(&task->worker, w, __ATOMIC_RELAXED);
+    (void)ARS_POINT("adopt");
     /* Release: whoever finds the bit gone finds the new worker. */
     ars_atomic_u32_and_acq_rel(&task->events, ~(uint32_t)ARS__MOVING);
     if (task->linked) task->linked = ARS__IN_GROUP_LOOK;
@@ -355,6 +369,10 @@ static ars__task *settle(ars__worker *w, ars__task *task)
 {
     if (!task) return NULL;
     if (!(task->ctx.flags & ARS__NEW)) {
+        if (ARS_POINT("take") && task->worker == w && w->rt->n > 1) {
+            ars__sched_offer(w, task);
+            return NULL;
+        }
         adopt(w, task);
         return task;
     }
@@ -384,6 +402,7 @@ static ars__task *search(ars__worker *w)
             ars_atomic_pause();
         if (mail || ars_atomic_u32_load_relaxed(&rt->stop) || ars__os_now() >= until) break;
     }
+    (void)ARS_POINT("searched");
     ars_atomic_u32_add_seq_cst(&rt->searching, (uint32_t)-1);
     return task;
 }
@@ -423,7 +442,7 @@ static ars__task *idle(ars__worker *w)
     } else if ((task = settle(w, ars__sched_steal(w))) != NULL) {
         return task;
     }
-    while (ars__stack_pool_trim(w->stacks) && ars__inbox_empty(&w->inbox)) {}
+    while ((ars__stack_pool_trim(w->stacks) | ars__stack_tidy(w)) && ars__inbox_empty(&w->inbox)) {}
     ars_time deadline = ars__wheel_next(&w->wheel);
     if (w->starved) {
         enum { NAP = 10 * 1000 * 1000 }; /* ns between attempts to find a stack */
@@ -559,29 +578,38 @@ static ARS__NOINLINE int switch_fresh(ars__worker *w, ars__task *me)
     w->spare = NULL;
     ars__fresh_settle(w, task, stack_top);
     w->current = task;
-    w->switches++;
+    w->starter = me;
+    w->started_at = ++w->switches;
     return ars__ctx_start(&me->ctx, stack_top, ars__task_main, task);
 }
 
-_Noreturn void ars__sched_leave(ars__worker *w, ars__task *self, char *stack_top)
+void ars__sched_leave(ars__worker *w, ars__task *self, char *stack_top)
 {
 #if ARS__SAN_FIBERS
     void *fiber = self->fiber;
 #endif
-    ars__slab_cache_put(&w->tasks, self);
+    ars__task_free(w, self);
     ars__task *next = pick(w);
     if (ARS__UNLIKELY(next->ctx.flags & ARS__SELECTS)) ars__select_clean(next);
     w->current = next;
+    int straight = next == w->starter && w->switches == w->started_at;
     w->switches++;
-    /* Nobody else takes from the pool before this thread has left the stack. */
-    if (ARS__LIKELY(!ARS__SAN_FIBERS && !w->spare))
+    /* Nobody else takes from the worker's pool before this thread has left the stack. */
+    ars__stack stack = ars__stack_at(stack_top);
+    if (ARS__UNLIKELY(ars__stack_header_of(stack)->pool != w->plain))
+        ars__stack_leave(w, stack);
+    else if (ARS__LIKELY(!ARS__SAN_FIBERS && !w->spare))
         w->spare = stack_top;
     else
-        ars__stack_put(w->stacks, ars__stack_at(stack_top));
+        ars__stack_put(w->stacks, stack);
 #if ARS__SAN_FIBERS
     announce(w, NULL, next);
     ars__san_fiber_destroy(fiber);
 #endif
+    if (ARS__LIKELY(straight)) {
+        ars__ctx_return(&next->ctx);
+        return;
+    }
     ars__ctx_jump(&next->ctx);
 }
 
@@ -666,7 +694,7 @@ int ars__wait_enter_at(ars__task *self, ars_time deadline, const void *frame)
     ars__worker *w = self->worker;
     if (ARS__UNLIKELY(!w)) return 0; /* a thread */
     ARS__ASSERT(w->current == self);
-    if (ARS__UNLIKELY(--w->budget < 0)) spend_budget(w, self);
+    if (ARS__UNLIKELY(--w->budget < 0) || ARS_POINT("enter")) spend_budget(w, self);
     if (deadline == 0) return 0;
     if (ARS__LIKELY(!self->outermost && self->scope_limit == ARS_FOREVER &&
                     ars_atomic_u32_load_relaxed(&self->group->reason) == 0))
@@ -712,6 +740,7 @@ int ars__park_at(ars__task *self, const ars__wait_class *wait, void *object, ars
     self->object = object;
     self->interrupted = 0;
     self->deadline = deadline;
+    (void)ARS_POINT("park");
     if (ARS__UNLIKELY(!w)) return ars__thread_park(self);
     ARS__ASSERT(w->current == self);
     self->place = place;
@@ -764,6 +793,7 @@ static ARS__NOINLINE void wake_elsewhere(ars__task *task)
 void ars__wake(ars__task *task, int32_t result, enum ars__how how)
 {
     ars__worker *w = ars__worker_here();
+    (void)ARS_POINT("wake");
     task->ctx.result = result;
     if (ARS__UNLIKELY(!w || task->worker != w)) {
         wake_elsewhere(task);
@@ -790,6 +820,7 @@ void ars__task_interrupt(ars__task *task, int why)
 {
     ARS__ASSERT(task->wait);
     if (task->interrupted) return;
+    (void)ARS_POINT("interrupt");
     task->interrupted = 1;
     task->wait->interrupt(task, why);
 }

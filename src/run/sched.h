@@ -50,7 +50,8 @@ enum {
     ARS__CXX = 1u << 2,      /* ARS_TASK_CXX */
     ARS__MIGRATES = 1u << 3, /* ARS_TASK_MIGRATES */
     ARS__SELECTS = 1u << 4,  /* woken from a select: ars__select_clean() before it runs */
-    ARS__COPIED = 1u << 5    /* new: its argument lies in 'args' */
+    ARS__COPIED = 1u << 5,   /* new: its argument lies in 'args' */
+    ARS__SIZED = 1u << 6     /* new: times the class of its stack, 0 to ARS__STACK_CLASSES - 1 */
 };
 
 /* task->events; the first three are mail. */
@@ -62,7 +63,8 @@ enum {
     ARS__CLAIMED = 1u << 3, /* a select has been decided */
     ARS__ENDED = 1u << 4,   /* the group that it waits for has ended */
     ARS__TELLING = 1u << 5, /* its worker is cancelling that group */
-    ARS__MOVING = 1u << 6   /* ready, and any worker may take it: nobody's */
+    ARS__MOVING = 1u << 6,  /* ready, and any worker may take it: nobody's */
+    ARS__GONE = 1u << 7     /* has ended; its mail, which is on its way, frees the record */
 };
 
 /* task->linked */
@@ -263,8 +265,24 @@ enum {
 typedef struct ars__tuning {
     uint32_t tick; /* switches between two looks at timers, I/O, mail and the oldest new task */
     uint32_t spin; /* ns that an idle worker looks for work before it sleeps */
-    uint32_t stacks_kept; /* free stacks of a worker that keep their pages */
+    /* Bytes of free stacks that keep their pages: of a worker, and of the runtime in each other size. */
+    uint64_t stacks_kept, sized_kept;
 } ars__tuning;
+
+enum { ARS__STACK_CLASSES = 5 };
+
+/*
+ * Stacks of another size than the usual one: all workers share them.  A go
+ * promises its task a stack, which there is address space for then, so that
+ * none waits for one.
+ */
+typedef struct ars__sized_stacks {
+    ars_atomic_ptr pool; /* NULL: nobody has asked for one */
+    ars_spin lock;       /* guards the pool */
+    ars_atomic_u64 promised;
+} ars__sized_stacks;
+
+typedef struct ars__stack_note ars__stack_note;
 
 struct ars__worker {
     ars__task *current;
@@ -290,7 +308,11 @@ struct ars__worker {
     uint32_t queue_turn;   /* the runtime's queue is next to be looked into for old tasks */
     ars_atomic_ptr *slots; /* of the deque */
     ars__stack_pool *stacks;
+    ars__task *starter;  /* who parked to have the task begin that began last, */
+    uint64_t started_at; /* and 'switches' then */
     char *spare; /* the top of the stack that became free last, for the next new task; or NULL */
+    const ars__stack_pool *plain; /* the same, or NULL when the use of stacks is measured */
+    ars__stack_header *left;      /* a stack of another pool, which goes back there */
     ars__slab_cache tasks;
     ars__slab_cache groups;
     ars__group *
@@ -342,6 +364,13 @@ struct ars_runtime {
     ars__task *queue_first, *queue_last;
 
     ars__pool pools[ARS__BLOCK_CLASSES]; /* by enum ars_block_class */
+
+    ars__sized_stacks
+        sized[ARS__STACK_CLASSES]; /* by class; the first, of the usual size, is empty */
+    ars_atomic_u32 any_sized;
+    ars_spin uses_lock;
+    ars__stack_note *uses; /* each task function's; only ever added to */
+    uint64_t sized_kept;   /* as in ars__tuning */
 };
 
 enum {
@@ -367,6 +396,13 @@ static inline void ars__outside_leave(ars_runtime *rt)
     ars_atomic_u32_add_release(&rt->outside, (uint32_t)-1);
 }
 
+/* The record of a task that has ended, by its worker. */
+static inline void ars__task_free(ars__worker *worker, ars__task *task)
+{
+    if (ARS__LIKELY(!(ars_atomic_u32_load_relaxed(&task->events) & ARS__GONE)))
+        ars__slab_cache_put(&worker->tasks, task);
+}
+
 /* ---- who am I ---- */
 
 extern _Thread_local ars__worker *ars__worker_tls;
@@ -385,8 +421,8 @@ ars__worker *ars__worker_self(void);
 int ars__sched_init(ars__worker *worker);
 void ars__sched_deinit(ars__worker *worker);
 int ars__sched_yield(ars__worker *worker, ars__task *self);
-/* The running task is over: gives back its stack and goes on elsewhere. */
-_Noreturn void ars__sched_leave(ars__worker *worker, ars__task *self, char *stack_top);
+/* The running task is over, and this is in tail position: gives back its stack and goes on elsewhere. */
+void ars__sched_leave(ars__worker *worker, ars__task *self, char *stack_top);
 /* Runs tasks until the runtime stops; by the thread of a worker other than the first. */
 void ars__sched_loop(ars__worker *worker);
 /* Calls the interrupt of a parked task, unless that has happened. */
@@ -422,6 +458,24 @@ ars__task *ars__sched_successor(ars__worker *worker);
 void ars__sched_wake_one(ars_runtime *rt);
 /* Wakes this worker, if it sleeps. */
 void ars__sched_wake(ars__worker *worker);
+
+/* ---- stacks.c: stacks of other sizes, of other pools, and how deep they are used ---- */
+
+/* The class of a stack of so many bytes, or ARS_EINVAL. */
+int ars__stack_class(uint64_t bytes);
+/* One more task will have a stack of this class, other than the usual one; 0 or ARS_ENOMEM. */
+int ars__stack_promise(ars_runtime *rt, unsigned stack_class);
+/* The stack of a new task, if it is not simply one of the worker's; 0 or ARS_ENOMEM. */
+int ars__stack_take(ars__worker *worker, const ars__task *task, ars__stack *out);
+/* A task that has such a stack has ended: how deep it went, if anybody wants to know. */
+void ars__stack_measure(ars__worker *worker, ars__stack stack);
+/* The worker is about to leave a stack that ars__stack_take() gave, or that is another worker's, for ever. */
+void ars__stack_leave(ars__worker *worker, ars__stack stack);
+/* What this worker has left goes back, surplus pages too; from a stack that is in use.  1: there are more. */
+int ars__stack_tidy(ars__worker *worker);
+/* Adds what the workers' pools do not know of. */
+void ars__stack_sum(ars_runtime *rt, ars_run_stats *sum);
+void ars__stacks_deinit(ars_runtime *rt);
 
 /* ---- task.c ---- */
 

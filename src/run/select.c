@@ -12,6 +12,7 @@
  * Two selects that meet in two channels may each find the other's node and go
  * back, again and again; a random pause, longer each time, parts them.
  */
+#include "base/point.h"
 #include "os/os.h"
 #include "run/channel.h"
 #include "run/lane.h"
@@ -267,6 +268,7 @@ static const ars__wait_class select_class = {"select", select_interrupt};
 void ars__select_clean(ars__task *task)
 {
     ars_case *cases = ars__task_object(task);
+    (void)ARS_POINT("select cleans");
     task->ctx.flags &= ~(uint32_t)ARS__SELECTS;
     /* The node of the case that was done is out already, and its object may be gone. */
     if (cases)

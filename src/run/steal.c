@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "base/bits.h"
+#include "base/point.h"
 #include "os/os.h"
 #include "run/fresh.h"
 
@@ -17,23 +18,34 @@ enum { BATCH = 128 /* tasks taken from the queue, or moved to it, at once */ };
 
 /* ---- the runtime's queue ---- */
 
+/* Linked by 'mail', but for started tasks, which may have mail: by 'place'. */
+static ars__task *behind(const ars__task *task)
+{
+    if (ARS__UNLIKELY(!(task->ctx.flags & ARS__NEW))) return (ars__task *)(uintptr_t)task->place;
+    ars__inbox_node *node = task->mail.next;
+    return node ? ARS__MEMBER(node, ars__task, mail) : NULL;
+}
+
+static void put_behind(ars__task *task, ars__task *next)
+{
+    if (ARS__UNLIKELY(!(task->ctx.flags & ARS__NEW)))
+        task->place = next;
+    else
+        task->mail.next = next ? &next->mail : NULL;
+}
+
 static void queue_append(ars_runtime *rt, ars__task *first, ars__task *last, uint32_t n)
 {
-    last->mail.next = NULL;
+    put_behind(last, NULL);
     ars_spin_lock(&rt->queue_lock);
     if (rt->queue_last)
-        rt->queue_last->mail.next = &first->mail;
+        put_behind(rt->queue_last, first);
     else
         rt->queue_first = first;
     rt->queue_last = last;
     /* Sequentially consistent: whoever looks for sleepers after this is seen by them. */
     ars_atomic_u32_add_seq_cst(&rt->queued, n);
     ars_spin_unlock(&rt->queue_lock);
-}
-
-static ars__task *task_of(ars__inbox_node *node)
-{
-    return node ? ARS__MEMBER(node, ars__task, mail) : NULL;
 }
 
 /* Takes its share, at most 'most': one to run, the rest into the worker's deque. */
@@ -48,7 +60,7 @@ static ars__task *queue_take(ars__worker *w, uint32_t most)
     if (share > most) share = most;
     ars__task *first = rt->queue_first, *rest = first;
     while (rest && n < share) {
-        rest = task_of(rest->mail.next);
+        rest = behind(rest);
         n++;
     }
     rt->queue_first = rest;
@@ -56,9 +68,9 @@ static ars__task *queue_take(ars__worker *w, uint32_t most)
     ars_atomic_u32_add_seq_cst(&rt->queued, (uint32_t)-n);
     ars_spin_unlock(&rt->queue_lock);
     if (!first) return NULL;
-    ars__task *task = task_of(first->mail.next);
+    ars__task *task = behind(first);
     while (--n > 0) {
-        ars__task *next = task_of(task->mail.next);
+        ars__task *next = behind(task);
         if (!ars__fresh_push(w, task)) queue_append(rt, task, task, 1);
         task = next;
     }
@@ -77,14 +89,14 @@ static ARS__NOINLINE void overflow(ars__worker *w, ars__task *task)
         if (rc < 0) continue;
         ars__task *moved = oldest;
         if (last)
-            last->mail.next = &moved->mail;
+            put_behind(last, moved);
         else
             first = moved;
         last = moved;
         n++;
     }
     if (last)
-        last->mail.next = &task->mail;
+        put_behind(last, task);
     else
         first = task;
     queue_append(w->rt, first, task, n + 1);
@@ -103,6 +115,7 @@ static inline void notify(ars_runtime *rt)
 void ars__sched_offer(ars__worker *w, ars__task *task)
 {
     if (ARS__UNLIKELY(!ars__fresh_push(w, task))) overflow(w, task);
+    (void)ARS_POINT("offered");
     if (w->rt->n > 1) notify(w->rt);
 }
 
@@ -124,6 +137,7 @@ void ars__sched_start(ars__worker *w, ars_runtime *rt, ars__task *task)
         return;
     }
     queue_append(rt, task, task, 1);
+    (void)ARS_POINT("queued");
     ars__sched_wake_one(rt);
 }
 
@@ -151,14 +165,21 @@ static void forget_stack(ars__stack stack)
 
 int ars__sched_prepare(ars__worker *w, ars__task *task)
 {
+    enum { SPECIAL = ARS__SIZED * 7 };
     ars__stack stack;
-    int rc = ars__stack_get(w->stacks, &stack);
-    if (rc < 0) return rc;
+    int rc = ARS__LIKELY(w->plain && !(task->ctx.flags & SPECIAL))
+                 ? ars__stack_get(w->stacks, &stack)
+                 : ars__stack_take(w, task, &stack);
+    if (ARS__UNLIKELY(rc < 0)) {
+        if (!w->spare || task->ctx.flags & SPECIAL) return rc;
+        stack = ars__stack_at(w->spare);
+        w->spare = NULL;
+    }
 #if ARS__SAN_FIBERS
     forget_stack(stack);
     task->fake_stack = NULL;
 #endif
-    uint32_t flags = task->ctx.flags;
+    uint32_t flags = task->ctx.flags & ~(uint32_t)SPECIAL;
     ars__ctx_init(&task->ctx, stack.top, ars__task_main, task);
     task->ctx.flags = flags;
     ars__fresh_settle(w, task, stack.top);

@@ -2,6 +2,7 @@
 /* The life of a task, from go to its end.  Documented in <arsenal/task.h> and sched.h. */
 #include <string.h>
 
+#include "base/point.h"
 #include "os/os.h"
 #include "run/fresh.h"
 #include "run/held.h"
@@ -14,6 +15,20 @@ static uint32_t context_flags(unsigned flags)
 {
     return ARS__NEW | (flags & ARS_TASK_FPENV ? ARS__FPENV : 0) |
            (flags & ARS_TASK_CXX ? ARS__CXX : 0) | (flags & ARS_TASK_MIGRATES ? ARS__MIGRATES : 0);
+}
+
+/* Whether the task will have a stack of that size; if not it is gone. */
+static ARS__NOINLINE int promised(ars__worker *worker, ars_runtime *rt, ars__task *task,
+                                  size_t stack)
+{
+    unsigned stack_class = (unsigned)ars__stack_class(stack);
+    task->ctx.flags |= ARS__SIZED * stack_class;
+    if (stack_class == 0 || ars__stack_promise(rt, stack_class) == 0) return 1;
+    if (worker)
+        ars__slab_cache_put(&worker->tasks, task);
+    else
+        ars__slab_put_shared(&rt->task_slab, task);
+    return 0;
 }
 
 static inline void begin(ars__task *task, ars__group *group, ars_fn *fn, void *arg)
@@ -51,6 +66,7 @@ ars__task *ars__task_new(ars__worker *worker, ars_runtime *rt, ars__group *group
         task->name = opt->name;
         task->result = opt->result;
         if (opt->home) task->worker = rt->workers[opt->home - 1];
+        if (ARS__UNLIKELY(opt->stack != 0) && !promised(worker, rt, task, opt->stack)) return NULL;
     }
     tell_order(task);
     return task;
@@ -59,8 +75,8 @@ ars__task *ars__task_new(ars__worker *worker, ars_runtime *rt, ars__group *group
 static int options_valid(const ars_task_opt *opt, const ars_runtime *rt)
 {
     return !(opt->flags & ~(unsigned)KNOWN_FLAGS) && opt->home <= rt->n &&
-           !(opt->ars__reserved[0] | opt->ars__reserved[1] | opt->ars__reserved[2] |
-             opt->ars__reserved[3]);
+           ars__stack_class(opt->stack) >= 0 &&
+           !(opt->ars__reserved[0] | opt->ars__reserved[1] | opt->ars__reserved[2]);
 }
 
 /*
@@ -170,16 +186,18 @@ static void end(ars__task *task, int result, int *result_out)
         ars__wheel_remove(&worker->wheel, &task->timer);
     if (task->linked) {
         ars__group_unlink_task(group, task);
-        /* Nobody sends it mail any more; what was sent refers to it. */
-        while (ars_atomic_u32_load_acquire(&task->events) & ARS__MAIL) {
-            ars__sched_drain(worker);
-            ars_atomic_pause(); /* a task that has moved gets it by way of its old worker */
-        }
+        /*
+         * Nobody sends it mail any more; what was sent refers to it, and may have
+         * to come by way of a worker that the task has left.
+         */
+        if (ARS__UNLIKELY(ars_atomic_u32_load_acquire(&task->events) & ARS__MAIL))
+            ars_atomic_u32_or_acq_rel(&task->events, ARS__GONE);
     }
     /* What the task did happens before what follows the wait of its group. */
     ars__san_release(group);
     ars__san_release(group->rt); /* and before the runtime goes */
     ars__group_child_ended(group, worker, result);
+    (void)ARS_POINT("end");
     __atomic_store_n(&worker->died, worker->died + 1, __ATOMIC_RELEASE);
     if (ARS__UNLIKELY(ars_atomic_ptr_load_relaxed(&worker->rt->drainer) != NULL))
         ars__tell_drainer(worker->rt);
@@ -258,10 +276,17 @@ void ars__task_main(void *first)
 
         /* The next new task can have this stack, which is as hot as can be. */
         ars__worker *worker = task->worker;
-        ars__task *next = ars__sched_successor(worker);
-        if (!next) ars__sched_leave(worker, task, stack_top);
-        ars__slab_cache_put(&worker->tasks, task);
         ars__stack_header *header = (ars__stack_header *)(void *)stack_top;
+        ars__task *next = NULL;
+        if (ARS__LIKELY(header->pool == worker->plain))
+            next = ars__sched_successor(worker);
+        else
+            ars__stack_measure(worker, ars__stack_at(stack_top));
+        if (!next) {
+            ars__sched_leave(worker, task, stack_top);
+            return;
+        }
+        ars__task_free(worker, task);
         header->name = next->name;
         header->owner = next;
         task = next;

@@ -5,6 +5,7 @@
  */
 #include <string.h>
 
+#include "base/point.h"
 #include "os/os.h"
 #include "run/sched.h"
 
@@ -23,6 +24,7 @@ int ars__thread_park(ars__task *self)
     for (;;) {
         uint32_t events = ars_atomic_u32_load_acquire(&self->events);
         if (events & ARS__WOKEN) break;
+        (void)ARS_POINT("thread sleeps");
         ars_time limit = self->interrupted ? ARS_FOREVER : self->deadline;
         int rc = ars__os_futex_wait(&self->events.ars__v, events, limit);
         if (rc == ARS_ETIMEDOUT && !self->interrupted) ars__task_interrupt(self, ARS_ETIMEDOUT);

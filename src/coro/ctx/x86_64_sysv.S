@@ -49,8 +49,8 @@
         .size   \name, . - \name
 .endm
 
-/* Goes on with the context at \ctx, the register of DW_OP_breg number \breg. */
-.macro RESUME ctx, breg
+/* Loads the context at \ctx, the register of DW_OP_breg number \breg; rsp then points at the address to go on at. */
+.macro LOAD ctx, breg
         movq    (\ctx), %rsp
         /* DW_CFA_expression: rbx rbp r12-r15 are saved at \ctx + 8, 16 ... */
         .cfi_escape 0x10, 3, 2, \breg, 8
@@ -66,6 +66,10 @@
         movq    40(\ctx), %r14
         movq    48(\ctx), %r15
         movslq  56(\ctx), %rax
+.endm
+
+.macro RESUME ctx, breg
+        LOAD    \ctx, \breg
         popq    %rcx
         .cfi_def_cfa_offset 0
         .cfi_register %rip, %rcx
@@ -136,7 +140,11 @@ ars__ctx_first:
         ud2
 END ars__ctx_first
 
-/* int64_t ars__ctx_start(ars__ctx *from: rdi, void *top: rsi, void (*entry)(void *): rdx, void *arg: rcx) */
+/*
+ * int64_t ars__ctx_start(ars__ctx *from: rdi, void *top: rsi, void (*entry)(void *): rdx, void *arg: rcx)
+ *
+ * As in ars__ctx_first, but by a jump, so that no return is predicted for it.
+ */
 ENTRY ars__ctx_start
         SUSPEND
         andq    $-16, %rsi
@@ -144,9 +152,18 @@ ENTRY ars__ctx_start
         movq    %rsi, %rsp
         xorl    %ebp, %ebp
         movq    %rcx, %rdi
-        call    *%rdx
-        ud2
+        leaq    .Lover(%rip), %rax
+        pushq   %rax
+        notrack jmp *%rdx
+        nop
+.Lover: ud2
 END ars__ctx_start
+
+/* void ars__ctx_return(ars__ctx *from: rdi) */
+ENTRY ars__ctx_return
+        LOAD    %rdi, 0x75
+        ret
+END ars__ctx_return
 
 /*
  * int64_t ars__ctx_switch_fpenv(ars__ctx *from: rdi, ars__ctx *to: rsi, ars__ctx_extra *extra: rdx)

@@ -170,6 +170,30 @@ static int probe(int ring)
     return p.probe.ops[IORING_OP_SEND_ZC].flags & IO_URING_OP_SUPPORTED ? 0 : ARS_ENOSYS;
 }
 
+/*
+ * Whether a multishot receive may be told after how many bytes to end: a kernel
+ * that does not know it refuses the whole entry, before it looks at the
+ * descriptor.
+ */
+static int probe_cap(ars__ring *ring)
+{
+    struct io_uring_sqe *sqe = ars__ring_sqe(ring);
+    if (!sqe) return 0;
+    sqe->opcode = IORING_OP_RECV;
+    sqe->fd = -1;
+    sqe->ioprio = IORING_RECV_MULTISHOT;
+    sqe->flags = IOSQE_BUFFER_SELECT;
+    sqe->buf_group = ARS__BUFS_GROUP;
+    sqe->file_index =
+        ARS__BUFS_SIZE; /* that is its place, optlen, which older headers do not name */
+    sqe->user_data = ARS__TAG_NONE;
+    ars__ring_enter(ring, 1, ARS_FOREVER);
+    if (!ars__ring_has_results(ring)) return 0; /* interrupted: it comes later, to be dropped */
+    int caps = ring->cqes[*ring->cq_head & ring->cq_mask].res == ARS_EBADF;
+    __atomic_store_n(ring->cq_head, *ring->cq_head + 1, __ATOMIC_RELEASE);
+    return caps;
+}
+
 static int uring_open(ars__loop **loop, const ars_alloc *alloc)
 {
     ars__uring *u = alloc->alloc(alloc->ctx, sizeof *u, 64);
@@ -185,6 +209,7 @@ static int uring_open(ars__loop **loop, const ars_alloc *alloc)
     rc = ars__os_eventfd();
     if (rc < 0) goto no_wake;
     u->wake_fd = rc;
+    u->caps = (uint8_t)probe_cap(&u->ring);
     *loop = &u->loop;
     return 0;
 no_wake:

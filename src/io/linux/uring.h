@@ -36,6 +36,7 @@ typedef struct ars__uring {
     ars__lend lend; /* for when the ring of buffers is empty */
     int wake_fd;
     uint8_t wake_armed;
+    uint8_t caps;             /* the kernel can end a multishot receive after so many bytes */
     uint8_t cancel_owed;      /* some source's, or of owed_polls */
     ars__request *owed_polls; /* to be cancelled, linked by 'next' */
 } ars__uring;

@@ -8,13 +8,26 @@
 #include "os/os.h"
 
 enum {
-    UNREAD_MAX = 16,    /* buffers that may wait in a source before its receive is ended */
+    SHARE_MIN = 4, /* buffers that a source may hold that nobody reads, at least and at most */
+    SHARE_MAX = 16,
     UNCLAIMED_MAX = 64, /* the same for accepted descriptors */
     NO_BUFFER = -1
 };
 
 /* How a receive starts: waiting for data first, or looking whether there is some. */
 enum { EXPECT_NONE = IORING_RECVSEND_POLL_FIRST, EXPECT_SOME = 0, POLL_ONLY = 1 << 15 };
+
+/*
+ * How many buffers a source may fill before somebody reads: with few sources
+ * what makes a shot worth its while, with many a part of three quarters of all.
+ * The kernel ends a shot after so many bytes where it can, and else, or when
+ * the bytes come a few at a time, we end it after so many buffers.
+ */
+static unsigned share(const ars__uring *u)
+{
+    uint64_t part = ARS__BUFS_MAX / 4 / (u->loop.in_flight + 1);
+    return part < SHARE_MIN ? SHARE_MIN : part > SHARE_MAX ? SHARE_MAX : (unsigned)part;
+}
 
 /*
  * Lets data come.  When all buffers are in use, a poll takes the receive's
@@ -34,6 +47,7 @@ static int32_t arm_recv(ars__uring *u, ars__source *source, unsigned expect)
         sqe->ioprio = (uint16_t)(IORING_RECV_MULTISHOT | expect);
         sqe->flags = IOSQE_BUFFER_SELECT;
         sqe->buf_group = ARS__BUFS_GROUP;
+        if (u->caps) sqe->file_index = share(u) * ARS__BUFS_SIZE; /* its optlen */
     } else {
         sqe->opcode = IORING_OP_POLL_ADD;
         sqe->poll32_events = EPOLLIN | EPOLLRDHUP;
@@ -245,7 +259,7 @@ static void deliver(ars__uring *u, ars__source *source, unsigned id, unsigned le
     char *data = ars__bufs_take(&u->bufs, id);
     if (!reader || reader->kind == ARS__POLL_IN || reader->kind == ARS__READY) {
         keep_unread(u, source, id, len, 0);
-        if (source->unread.count > UNREAD_MAX && source->receiving && !source->receive_ending)
+        if (source->unread.count > share(u) && source->receiving && !source->receive_ending)
             ars__uring_end_receive(u, source);
         if (reader) end_reader(source, 0);
         return;

@@ -18,7 +18,10 @@ int ars__os_poll(int fd, unsigned events)
     ars__timespec none = {0, 0};
     /* poll(2) skips negative descriptors. */
     if (fd < 0) return ARS_EBADF;
-    long n = ARS__SYS(SYS_ppoll, &p, 1, &none, 0, 0);
+    long n;
+    /* It gives EINTR for a signal that comes meanwhile even if it does not wait. */
+    do n = ARS__SYS(SYS_ppoll, &p, 1, &none, 0, 0);
+    while (n == ARS_EINTR);
     if (n <= 0) return (int)n;
     if (p.revents & POLLNVAL) return ARS_EBADF;
     return p.revents;

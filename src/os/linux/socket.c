@@ -48,9 +48,9 @@ int64_t ars__os_send(int fd, const void *buf, size_t n, int dontwait)
     return ARS__SYS(SYS_sendto, fd, buf, n, MSG_NOSIGNAL | (dontwait ? MSG_DONTWAIT : 0));
 }
 
-int64_t ars__os_recvmsg(int fd, struct msghdr *msg, int dontwait)
+int64_t ars__os_recvmsg(int fd, struct msghdr *msg, int flags)
 {
-    return ARS__SYS(SYS_recvmsg, fd, msg, MSG_CMSG_CLOEXEC | (dontwait ? MSG_DONTWAIT : 0));
+    return ARS__SYS(SYS_recvmsg, fd, msg, flags | MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
 }
 
 int64_t ars__os_sendmsg(int fd, const struct msghdr *msg, int dontwait)
@@ -60,7 +60,6 @@ int64_t ars__os_sendmsg(int fd, const struct msghdr *msg, int dontwait)
 
 int ars__os_recvmmsg(int fd, struct mmsghdr *msgs, unsigned n)
 {
-    /* MSG_TRUNC: the length is the datagram's, not what there was room for. */
     return (int)ARS__SYS(SYS_recvmmsg, fd, msgs, n, MSG_DONTWAIT | MSG_CMSG_CLOEXEC | MSG_TRUNC, 0);
 }
 
