@@ -583,25 +583,24 @@ static ARS__NOINLINE int switch_fresh(ars__worker *w, ars__task *me)
     return ars__ctx_start(&me->ctx, stack_top, ars__task_main, task);
 }
 
-void ars__sched_leave(ars__worker *w, ars__task *self, char *stack_top)
+static inline void leave(ars__worker *w, ars__task *self, char *stack_top, int special)
 {
 #if ARS__SAN_FIBERS
     void *fiber = self->fiber;
 #endif
-    ars__task_free(w, self);
+    if (!special || !ars__task_gone(self)) ars__slab_cache_put(&w->tasks, self);
     ars__task *next = pick(w);
     if (ARS__UNLIKELY(next->ctx.flags & ARS__SELECTS)) ars__select_clean(next);
     w->current = next;
     int straight = next == w->starter && w->switches == w->started_at;
     w->switches++;
     /* Nobody else takes from the worker's pool before this thread has left the stack. */
-    ars__stack stack = ars__stack_at(stack_top);
-    if (ARS__UNLIKELY(ars__stack_header_of(stack)->pool != w->plain))
-        ars__stack_leave(w, stack);
+    if (special)
+        ars__stack_leave(w, ars__stack_at(stack_top));
     else if (ARS__LIKELY(!ARS__SAN_FIBERS && !w->spare))
         w->spare = stack_top;
     else
-        ars__stack_put(w->stacks, stack);
+        ars__stack_put(w->stacks, ars__stack_at(stack_top));
 #if ARS__SAN_FIBERS
     announce(w, NULL, next);
     ars__san_fiber_destroy(fiber);
@@ -611,6 +610,17 @@ void ars__sched_leave(ars__worker *w, ars__task *self, char *stack_top)
         return;
     }
     ars__ctx_jump(&next->ctx);
+}
+
+void ars__sched_leave(ars__worker *w, ars__task *self, char *stack_top)
+{
+    leave(w, self, stack_top, 0);
+}
+
+void ars__sched_leave_special(ars__worker *w, ars__task *self, char *stack_top)
+{
+    ars__stack_measure(w, ars__stack_at(stack_top));
+    leave(w, self, stack_top, 1);
 }
 
 void ars__sched_loop(ars__worker *w)

@@ -396,11 +396,10 @@ static inline void ars__outside_leave(ars_runtime *rt)
     ars_atomic_u32_add_release(&rt->outside, (uint32_t)-1);
 }
 
-/* The record of a task that has ended, by its worker. */
-static inline void ars__task_free(ars__worker *worker, ars__task *task)
+/* Of a task that has ended, asked by its worker: whether its record must stay. */
+static inline int ars__task_gone(const ars__task *task)
 {
-    if (ARS__LIKELY(!(ars_atomic_u32_load_relaxed(&task->events) & ARS__GONE)))
-        ars__slab_cache_put(&worker->tasks, task);
+    return (ars_atomic_u32_load_relaxed(&task->events) & ARS__GONE) != 0;
 }
 
 /* ---- who am I ---- */
@@ -423,6 +422,8 @@ void ars__sched_deinit(ars__worker *worker);
 int ars__sched_yield(ars__worker *worker, ars__task *self);
 /* The running task is over, and this is in tail position: gives back its stack and goes on elsewhere. */
 void ars__sched_leave(ars__worker *worker, ars__task *self, char *stack_top);
+/* The same if its record stays, or its stack is not simply one of the worker's. */
+void ars__sched_leave_special(ars__worker *worker, ars__task *self, char *stack_top);
 /* Runs tasks until the runtime stops; by the thread of a worker other than the first. */
 void ars__sched_loop(ars__worker *worker);
 /* Calls the interrupt of a parked task, unless that has happened. */

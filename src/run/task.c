@@ -277,16 +277,16 @@ void ars__task_main(void *first)
         /* The next new task can have this stack, which is as hot as can be. */
         ars__worker *worker = task->worker;
         ars__stack_header *header = (ars__stack_header *)(void *)stack_top;
-        ars__task *next = NULL;
-        if (ARS__LIKELY(header->pool == worker->plain))
-            next = ars__sched_successor(worker);
-        else
-            ars__stack_measure(worker, ars__stack_at(stack_top));
+        if (ARS__UNLIKELY(header->pool != worker->plain || ars__task_gone(task))) {
+            ars__sched_leave_special(worker, task, stack_top);
+            return;
+        }
+        ars__task *next = ars__sched_successor(worker);
         if (!next) {
             ars__sched_leave(worker, task, stack_top);
             return;
         }
-        ars__task_free(worker, task);
+        ars__slab_cache_put(&worker->tasks, task);
         header->name = next->name;
         header->owner = next;
         task = next;
