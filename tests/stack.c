@@ -373,7 +373,7 @@ static void each_size_has_its_rules(void)
             s[i] = get(pool);
             size_t size = (size_t)(s[i].top - s[i].low);
             CHECK(size <= sizes[k] && size >= sizes[k] - ARS__STACK_TAKEN);
-            CHECK(ars__stack_header_of(s[i])->pool == pool);
+            CHECK(ars__stack_home(s[i]) == pool);
             s[i].low[0] = s[i].top[-1] = 1;
             if (i > 0) CHECK((size_t)(s[i].low - s[i - 1].low) / page % 2 == 1);
         }

@@ -118,7 +118,9 @@ typedef struct ars_run_stats {
     uint64_t guards_canary;  /* stacks guarded by a canary only */
     uint64_t operations;     /* I/O operations that the kernel has not completed */
     const char *backend;     /* "io_uring", "epoll", "poll", or NULL before the first I/O call */
-    uint64_t ars__reserved[7];
+    uint64_t
+        smashed; /* canaries found overwritten: a task has overflowed its stack; also reported */
+    uint64_t ars__reserved[6];
 } ars_run_stats;
 
 /*

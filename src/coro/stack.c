@@ -233,7 +233,7 @@ static void make_guards(ars__stack_pool *pool, uint64_t number, unsigned n)
     pool->stats.guard_canary += n - done;
 }
 
-/* In the lowest usable bytes: the page below may have become a guard before its kind was given up. */
+/* In the lowest bytes: the page below may have become a guard before its kind was given up. */
 static uint64_t *canary_of(const ars__stack_pool *pool, uint64_t number)
 {
     return (uint64_t *)(void *)(guard_of(pool, number) + pool->page);
@@ -260,25 +260,29 @@ static int carve(ars__stack_pool *pool)
     return 0;
 }
 
-static int check_canary(ars__stack_pool *pool, ars__stack stack)
+/* The canary ends where the stack begins. */
+static uint64_t *canary_below(ars__stack stack)
 {
-    uint64_t number = number_of(pool, stack.low);
-    if (number < pool->canary_from) return 0;
+    return (uint64_t *)(void *)stack.low - CANARY_WORDS;
+}
 
-    uint64_t *word = canary_of(pool, number);
+int ars__stack_smashed(ars__stack stack)
+{
+    if (!(ars__stack_header_of(stack)->home & 1)) return 0;
+    const uint64_t *word = canary_below(stack);
     int dead = 0;
     for (int i = 0; i < CANARY_WORDS; i++) dead |= word[i] != canary;
-    if (dead) {
-        pool->stats.smashed++;
-        set_canary(word);
-    }
     return dead;
 }
 
 int ars__stack_put(ars__stack_pool *pool, ars__stack stack)
 {
     ars__stack_header *h = ars__stack_header_of(stack);
-    int dead = pool->canary_from != UINT64_MAX ? check_canary(pool, stack) : 0;
+    int dead = ars__stack_smashed(stack);
+    if (ARS__UNLIKELY(dead)) {
+        pool->stats.smashed++;
+        set_canary(canary_below(stack));
+    }
     h->name = NULL;
     h->ars__low = stack.low;
     h->ars__next = pool->free;
@@ -290,12 +294,13 @@ int ars__stack_put(ars__stack_pool *pool, ars__stack stack)
 
 void ars__stack_return(ars__stack stack)
 {
+    ars__stack_pool *pool = ars__stack_home(stack);
     ars__stack_header *h = ars__stack_header_of(stack);
     h->name = NULL;
-    void *first = ars_atomic_ptr_load_relaxed(&h->pool->returned);
+    void *first = ars_atomic_ptr_load_relaxed(&pool->returned);
     /* Release: pairs with the acquire in collect(), after which somebody else has the stack. */
     do h->ars__next = first;
-    while (!ars_atomic_ptr_cas_acq_rel(&h->pool->returned, &first, h));
+    while (!ars_atomic_ptr_cas_acq_rel(&pool->returned, &first, h));
 }
 
 static void collect(ars__stack_pool *pool)
@@ -326,9 +331,10 @@ static ARS__NOINLINE int find_another(ars__stack_pool *pool, ars__stack_header *
     }
     uint64_t number = pool->cold_count > 0 ? pool->cold[--pool->cold_count] : pool->fresh++;
     h = header_at(pool, number);
-    h->pool = pool;
+    h->home = (uintptr_t)pool;
     h->ars__low = guard_of(pool, number) + pool->page;
     if (number >= pool->canary_from) {
+        h->home |= 1;
         set_canary(canary_of(pool, number));
         h->ars__low += CANARY_WORDS * sizeof canary;
     }

@@ -38,7 +38,7 @@ typedef struct ars__stack_header {
         struct ars__stack_header *ars__next; /* of a free stack */
         void *note;                          /* the user's */
     };
-    struct ars_stack_pool *pool; /* where it belongs; only to be read */
+    uintptr_t home; /* the pool that it belongs to; odd: below it lies a canary */
 } ars__stack_header;
 
 typedef struct ars__stack {
@@ -66,6 +66,11 @@ typedef struct ars__stack_stats {
 } ars__stack_stats;
 
 typedef struct ars_stack_pool ars__stack_pool; /* <arsenal/coro.h> has the public side */
+
+static inline ars__stack_pool *ars__stack_home(ars__stack s)
+{
+    return (ars__stack_pool *)(ars__stack_header_of(s)->home & ~(uintptr_t)1);
+}
 
 enum {
     ARS__STACK_SIZE = 64 * 1024, /* the usual one */
@@ -101,6 +106,9 @@ void ars__stack_pool_keep(ars__stack_pool *pool, uint64_t bytes);
 int ars__stack_pool_trim(ars__stack_pool *pool); /* 1: there are more */
 
 ars__stack_stats ars__stack_pool_stats(const ars__stack_pool *pool);
+
+/* Whether the stack has a canary, and that is dead; putting it back tells, too, and makes it live again. */
+int ars__stack_smashed(ars__stack stack);
 
 /*
  * How deep a stack is used: after ars__stack_wipe(), by its user before it uses

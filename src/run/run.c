@@ -410,6 +410,7 @@ int ars_stats(ars_run_stats *stats)
         sum.guards_light += stacks.guard_light;
         sum.guards_protect += stacks.guard_protect;
         sum.guards_canary += stacks.guard_canary;
+        sum.smashed += stacks.smashed;
         const ars__poller *poller = __atomic_load_n(&w->poller, __ATOMIC_ACQUIRE);
         if (!poller) continue;
         sum.operations += poller->ops->in_flight(poller);

@@ -619,7 +619,7 @@ void ars__sched_leave(ars__worker *w, ars__task *self, char *stack_top)
 
 void ars__sched_leave_special(ars__worker *w, ars__task *self, char *stack_top)
 {
-    ars__stack_measure(w, ars__stack_at(stack_top));
+    ars__stack_ended(w, ars__stack_at(stack_top));
     leave(w, self, stack_top, 1);
 }
 

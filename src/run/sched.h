@@ -468,8 +468,8 @@ int ars__stack_class(uint64_t bytes);
 int ars__stack_promise(ars_runtime *rt, unsigned stack_class);
 /* The stack of a new task, if it is not simply one of the worker's; 0 or ARS_ENOMEM. */
 int ars__stack_take(ars__worker *worker, const ars__task *task, ars__stack *out);
-/* A task that has such a stack has ended: how deep it went, if anybody wants to know. */
-void ars__stack_measure(ars__worker *worker, ars__stack stack);
+/* A task that has such a stack, or one with a canary, has ended: says what there is to say of it. */
+void ars__stack_ended(ars__worker *worker, ars__stack stack);
 /* The worker is about to leave a stack that ars__stack_take() gave, or that is another worker's, for ever. */
 void ars__stack_leave(ars__worker *worker, ars__stack stack);
 /* What this worker has left goes back, surplus pages too; from a stack that is in use.  1: there are more. */

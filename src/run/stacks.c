@@ -106,9 +106,12 @@ static ars__stack_note *use_of(ars_runtime *rt, ars_fn *fn, const char *name)
     return at;
 }
 
-void ars__stack_measure(ars__worker *w, ars__stack stack)
+void ars__stack_ended(ars__worker *w, ars__stack stack)
 {
     ars_runtime *rt = w->rt;
+    /* The name may have gone with the task. */
+    if (ARS__UNLIKELY(ars__stack_smashed(stack)))
+        ars__report(rt, "a task has overflowed its stack, and may have damaged another's");
     ars__stack_note *at = rt->config.stack_use ? ars__stack_header_of(stack)->note : NULL;
     if (!at) return;
     uint64_t depth = ars__stack_depth(stack) + ARS__STACK_TAKEN;
@@ -158,8 +161,9 @@ static void give_back(ars__worker *w)
     ars__stack_header *left = w->left;
     if (!left) return;
     w->left = NULL;
-    const ars__stack_pool *pool = left->pool;
-    ars__stack_return(ars__stack_at((char *)left));
+    ars__stack stack = ars__stack_at((char *)left);
+    const ars__stack_pool *pool = ars__stack_home(stack);
+    ars__stack_return(stack);
     for (unsigned i = 1; i < ARS__STACK_CLASSES; i++) {
         ars__sized_stacks *sized = &w->rt->sized[i];
         /* Release: pairs with the acquire in ars__stack_promise(). */
@@ -176,11 +180,10 @@ static void give_back(ars__worker *w)
 void ars__stack_leave(ars__worker *w, ars__stack stack)
 {
     give_back(w);
-    ars__stack_header *header = ars__stack_header_of(stack);
-    if (header->pool == w->stacks)
+    if (ars__stack_home(stack) == w->stacks)
         ars__stack_put(w->stacks, stack);
     else
-        w->left = header;
+        w->left = ars__stack_header_of(stack);
 }
 
 int ars__stack_tidy(ars__worker *w)
@@ -204,6 +207,7 @@ void ars__stack_sum(ars_runtime *rt, ars_run_stats *sum)
         sum->guards_light += stacks.guard_light;
         sum->guards_protect += stacks.guard_protect;
         sum->guards_canary += stacks.guard_canary;
+        sum->smashed += stacks.smashed;
     }
 }
 
