@@ -524,6 +524,12 @@ static int digs_deeper(void *arg)
     return dig((size_t)(uintptr_t)arg + 20 * KIB) + ars_yield();
 }
 
+static int does_nothing(void *arg)
+{
+    (void)arg;
+    return 0;
+}
+
 static const ars_stack_use *use_of(const ars_stack_use *uses, int n, ars_fn *fn)
 {
     for (int i = 0; i < n; i++)
@@ -566,10 +572,22 @@ static int measures(void *arg)
         CHECK(deeper->deepest - last.deepest >= 20 * KIB - 256);
         CHECK(deeper->deepest - last.deepest <= 20 * KIB + 256);
     }
+    CHECK_EQ(ars_group_init(&group, NULL, ARS_FAIL_FAST), 0);
+    CHECK_EQ(ars_group_go(&group, does_nothing, NULL, NULL), 0);
+    CHECK_EQ(ars_group_wait(&group, ARS_FOREVER), 0);
     ars_stack_use one = {0}, none = {0};
-    CHECK_EQ(ars_stats_stacks(&one, 1), 2);
-    CHECK(one.fn == digs_deeper || one.fn == digs_so_deep);
-    CHECK_EQ(ars_stats_stacks(&none, 0), 2);
+    for (int tries = 0; one.tasks == 0; tries++) {
+        CHECK(tries < 10000);
+        CHECK_EQ(ars_sleep(ars_after(ARS_MILLISECOND)), 0);
+        CHECK_EQ(ars_stats_stacks(uses, 4), 3);
+        one = *use_of(uses, 3, does_nothing);
+    }
+    CHECK_EQ(one.deepest, 5 * KIB);
+    CHECK_STR(one.name, "");
+    one.fn = NULL;
+    CHECK_EQ(ars_stats_stacks(&one, 1), 3);
+    CHECK(one.fn != NULL);
+    CHECK_EQ(ars_stats_stacks(&none, 0), 3);
     CHECK(none.fn == NULL);
     return 0;
 }

@@ -154,7 +154,9 @@ typedef struct ars_stack_use {
  * A stack holds zeros before it is used.  When the task has ended the lowest
  * word that is something else counts, plus 1 KiB for what the runtime keeps on
  * a stack; so what is missed is a buffer below everything else into which
- * nothing but zeros was ever written.
+ * nothing but zeros was ever written.  It is never less than 5 KiB, because a
+ * worker that finds nothing to do sleeps on the stack of the task that has
+ * ended last.
  *
  * It fills the first 'n' of 'uses', which may be NULL for none, in no order.
  *

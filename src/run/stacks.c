@@ -114,7 +114,11 @@ void ars__stack_ended(ars__worker *w, ars__stack stack)
         ars__report(rt, "a task has overflowed its stack, and may have damaged another's");
     ars__stack_note *at = rt->config.stack_use ? ars__stack_header_of(stack)->note : NULL;
     if (!at) return;
-    uint64_t depth = ars__stack_depth(stack) + ARS__STACK_TAKEN;
+    /* A worker that finds nothing else to run looks for work, polls and sleeps on this stack. */
+    enum { RESTING = 4096 };
+    uint64_t depth = ars__stack_depth(stack);
+    if (depth < RESTING) depth = RESTING;
+    depth += ARS__STACK_TAKEN;
     ars_spin_lock(&rt->uses_lock);
     at->use.tasks++;
     if (depth > at->use.deepest) at->use.deepest = depth;
