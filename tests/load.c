@@ -17,9 +17,9 @@
  * servers that each do one thing wrong, and must notice.
  */
 
-enum { SIZE = 64, LINKS = 4, FAULT_AT = 40 };
+enum { SIZE = 64, LINKS = 4, FAULT_AT = 40, SLEEP_US = 250000 };
 
-enum fault { NONE, FLIP, STALE, SWAP, CUT, SURPLUS, SILENT, CLOSES, LATE, LINGERS };
+enum fault { NONE, FLIP, STALE, SWAP, CUT, SURPLUS, SILENT, CLOSES, LATE, LINGERS, SLEEPS };
 
 struct link {
     int fd;
@@ -56,6 +56,9 @@ static void serve(struct link *l, enum fault fault, unsigned char *message, long
     case CUT: answer(l->fd, copy, SIZE / 2); return;
     case SURPLUS: answer(l->fd, "x", 1); break;
     case SILENT: return;
+    case SLEEPS:
+        if (count == FAULT_AT) usleep(SLEEP_US);
+        break;
     case CLOSES:
         close(l->fd);
         l->fd = -1;
@@ -99,6 +102,7 @@ static void server(int listener, enum fault fault)
 }
 
 static char target[64];
+static const char *output = "/dev/null";
 
 static void tool_path(char *path, size_t size)
 {
@@ -121,17 +125,13 @@ static void run_load(void *arg)
     tool_path(path, sizeof path);
     while (options && *options) argv[n++] = *options++;
     argv[n] = NULL;
-    if (!freopen("/dev/null", "w", stdout)) _exit(126);
+    if (!freopen(output, "w", stdout)) _exit(126);
     execv(path, (char *const *)argv);
     _exit(127);
 }
 
-static test_end against(enum fault fault)
+static test_end against_with(enum fault fault, const char *const *options)
 {
-    /* What should come has time on a busy machine; what should not come is waited for in vain. */
-    const char *patience = fault == NONE ? "20" : "0.5";
-    const char *options[] = {"--connections", "4",      "--seconds", "0.2", "--timeout",
-                             patience,        "--idle", "0.6",       NULL};
     struct sockaddr_in address = {.sin_family = AF_INET};
     socklen_t len = sizeof address;
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -143,10 +143,19 @@ static test_end against(enum fault fault)
     pid_t pid = fork();
     if (pid == 0) server(fd, fault);
     close(fd);
-    test_end end = test_child(run_load, options);
+    test_end end = test_child(run_load, (void *)(uintptr_t)options);
     kill(pid, SIGKILL);
     CHECK_EQ(waitpid(pid, NULL, 0), pid);
     return end;
+}
+
+static test_end against(enum fault fault)
+{
+    /* What should come has time on a busy machine; what should not come is waited for in vain. */
+    const char *patience = fault == NONE ? "20" : "0.5";
+    const char *options[] = {"--connections", "4",      "--seconds", "0.2", "--timeout",
+                             patience,        "--idle", "0.6",       NULL};
+    return against_with(fault, options);
 }
 
 static void notices_each_fault(void)
@@ -169,6 +178,43 @@ static void notices_each_fault(void)
         if (end.status != 1 || end.signal || !strstr(end.err, faults[i].says))
             FAIL("%s: exit code %d, says '%s'", faults[i].name, end.status, end.err);
     }
+}
+
+/* The figure of the last line that was written to 'output'. */
+static double figure(const char *key)
+{
+    char line[1024], quoted[32];
+    FILE *in = fopen(output, "r");
+    CHECK(in && fgets(line, sizeof line, in));
+    fclose(in);
+    snprintf(quoted, sizeof quoted, "\"%s\":", key);
+    const char *at = strstr(line, quoted);
+    if (!at) FAIL("no %s in %s", key, line);
+    return strtod(at + strlen(quoted), NULL);
+}
+
+/*
+ * A server that sleeps once: in an open loop all messages whose time comes
+ * meanwhile have to bear it, not only the one of each connection.
+ */
+static void open_loop_measures_from_when_due(void)
+{
+    static const char *const options[] = {"--connections", "4",    "--seconds", "1",
+                                          "--rate",        "2000", NULL};
+    char path[] = "/tmp/arsenal-load-XXXXXX";
+    int fd = mkstemp(path);
+
+    CHECK(fd >= 0);
+    close(fd);
+    output = path;
+    test_end end = against_with(SLEEPS, options);
+    if (end.status) FAIL("exit code %d, says '%s'", end.status, end.err);
+    CHECK_EQ(figure("requests") + figure("unsent"), 2000);
+    CHECK_EQ(figure("rate"), 2000);
+    /* A hundred were due in the first fifth of its sleep. */
+    CHECK(figure("unsent") > 1500 || figure("p99_us") > SLEEP_US * 0.8);
+    output = "/dev/null";
+    unlink(path);
 }
 
 static void accepts_a_right_server(void)
@@ -222,8 +268,10 @@ static void tells_the_descriptor_limit(void)
     CHECK(strstr(end.err, "the hard descriptor limit (ulimit -Hn) is 20: opening 4 connections"));
 }
 
-static const test_case cases[] = {{"accepts a right server", accepts_a_right_server},
-                                  {"notices each fault", notices_each_fault},
-                                  {"says what is wrong", says_what_is_wrong},
-                                  {"tells the descriptor limit", tells_the_descriptor_limit}};
+static const test_case cases[] = {
+    {"accepts a right server", accepts_a_right_server},
+    {"notices each fault", notices_each_fault},
+    {"an open loop measures from when a message is due", open_loop_measures_from_when_due},
+    {"says what is wrong", says_what_is_wrong},
+    {"tells the descriptor limit", tells_the_descriptor_limit}};
 TEST_MAIN(cases)

@@ -26,7 +26,7 @@ struct client_link {
     int fd; /* -1: ended */
     uint32_t got, sent;
     uint8_t waiting, blocked;
-    uint64_t sequence, stream;
+    uint64_t sequence, stream, slot;
     int64_t began;
 };
 
@@ -64,10 +64,9 @@ static void message_make(const struct client *c, const struct client_link *l, un
 
 static void show(struct client *c, int64_t now, int last)
 {
+    if (!c->live || (!last && now - c->shown < 250000000)) return;
     int terminal = isatty(2);
-    int64_t period = terminal ? 250000000 : 1000000000;
-
-    if (!c->live || (!last && now - c->shown < period)) return;
+    if (!terminal && !last && now - c->shown < 1000000000) return;
     /* The last line of a phase gives the mean over all of it. */
     double requests = (double)(c->requests - (last ? c->began_requests : c->shown_requests));
     double rate = requests * 1e9 / (double)(now - (last ? c->began : c->shown) + 1);
@@ -300,6 +299,35 @@ static void link_send(struct client *c, struct client_link *l, int64_t now)
     link_push(c, l);
 }
 
+/*
+ * The messages of an open loop are numbered; the connections take them in turn.
+ * A connection that still waits when a message of its own is due sends it when
+ * it can.
+ */
+static int64_t slot_time(const struct client *c, uint64_t slot)
+{
+    return c->began + (int64_t)((double)slot * 1e9 / c->rate);
+}
+
+static void send_due(struct client *c, int64_t now)
+{
+    for (int64_t due; (due = slot_time(c, c->slot)) <= now; c->slot++) {
+        struct client_link *l = &c->links[c->slot % (uint64_t)c->connections];
+        if (l->fd >= 0 && !l->waiting && l->slot == c->slot) link_send(c, l, due);
+    }
+}
+
+/* Messages that should have been sent before 'end'. */
+static uint64_t count_unsent(const struct client *c, int64_t end)
+{
+    uint64_t n = 0;
+    for (int i = 0; i < c->connections; i++)
+        for (uint64_t slot = c->links[i].slot; slot_time(c, slot) < end;
+             slot += (uint64_t)c->connections)
+            n++;
+    return n;
+}
+
 static void say_wrong(struct client *c, struct client_link *l, size_t n)
 {
     char what[96];
@@ -338,7 +366,9 @@ static void link_receive(struct client *c, struct client_link *l)
     l->stream += STREAM_STEP * (uint64_t)((c->size - 12 + 7) / 8);
     c->waiting--;
     c->requests++;
-    if (c->sending) link_send(c, l, now);
+    int64_t due = now;
+    if (c->rate > 0) due = slot_time(c, l->slot += (uint64_t)c->connections);
+    if (c->sending && due <= now) link_send(c, l, due);
 }
 
 /*
@@ -349,7 +379,8 @@ static int turn(struct client *c, int64_t until)
 {
     struct epoll_event evs[EVENTS];
     int64_t now = now_ns();
-    int64_t ms = (until - now + 999999) / 1000000;
+    /* An open loop would rather turn too often than send too late. */
+    int64_t ms = (until - now + (c->rate > 0 ? 0 : 999999)) / 1000000;
     int hit = 0;
 
     int n = epoll_wait(c->epoll, evs, EVENTS, ms < 0 ? 0 : ms > 200 ? 200 : (int)ms);
@@ -389,20 +420,30 @@ int client_run(struct client *c, const char *phase, double seconds)
     uint64_t answered = 0;
 
     c->sending = 1;
-    for (int i = 0; i < c->connections; i++)
-        if (c->links[i].fd >= 0) link_send(c, &c->links[i], now_ns());
-    while (c->waiting) {
+    c->slot = 0;
+    for (int i = 0; i < c->connections; i++) {
+        c->links[i].slot = (uint64_t)i;
+        if (c->rate == 0 && c->links[i].fd >= 0) link_send(c, &c->links[i], now_ns());
+    }
+    while (c->waiting || (c->sending && c->rate > 0)) {
+        int64_t until = c->sending ? end : now + 50000000;
         /* After the first error the rest of the load tells nothing new. */
         if (client_errors(c) && end > now + 200000000) end = now + 200000000;
-        turn(c, c->sending ? end : now + 50000000);
+        if (c->sending && c->rate > 0) {
+            send_due(c, now < end ? now : end - 1);
+            int64_t due = slot_time(c, c->slot);
+            if (due < until) until = due;
+        }
+        turn(c, until);
         now = now_ns();
         if (now >= end) c->sending = 0;
-        if (c->requests != answered) last = now;
+        if (c->requests != answered || !c->waiting) last = now;
         answered = c->requests;
         if (now - last > patience || (client_errors(c) && now > end + 200000000)) break;
     }
     c->sending = 0;
     c->elapsed = (double)(now_ns() - c->began) / 1e9;
+    c->unsent = c->rate > 0 ? count_unsent(c, end) : 0;
     for (int i = 0; i < c->connections; i++)
         if (c->links[i].fd >= 0 && c->links[i].waiting)
             link_fail(c, &c->links[i], &c->unanswered, "no answer");

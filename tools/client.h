@@ -3,8 +3,14 @@
 #define TOOLS_CLIENT_H
 
 /*
- * Many connections to one echo server, in a closed loop: each sends a message,
- * waits for the whole answer, checks every byte of it, and sends the next.
+ * Many connections to one echo server: each sends a message, waits for the whole
+ * answer, checks every byte of it, and sends the next; at once (a closed loop),
+ * or when its time has come (an open loop, with a rate).
+ *
+ * In a closed loop a slow answer also keeps back the messages that would have
+ * met the same delay, so that they are never measured ("coordinated omission");
+ * in an open loop each has a time at which it is to be sent, and its latency
+ * counts from then on even if it could only be sent later.
  *
  * A message is the connection's number (32 bits), its sequence number (64
  * bits), and then the connection's own stream of random bytes, so that an
@@ -32,6 +38,7 @@ struct client {
     uint64_t seed;
     double timeout; /* seconds without any answer after which the server counts as hung */
     int live;       /* show a live line on stderr */
+    double rate;    /* messages a second, all connections together; 0: a closed loop */
 
     /* What has happened. */
     uint64_t requests;   /* answered and verified, since the last client_run() began */
@@ -39,6 +46,7 @@ struct client {
     uint64_t ended;      /* connections that the server closed or reset */
     uint64_t wrong;      /* connections that got a byte they should not have */
     uint64_t unanswered; /* messages without an answer */
+    uint64_t unsent;     /* messages of an open loop whose time came, but not their turn */
     struct histogram latency;
 
     struct client_link *links;
@@ -50,6 +58,7 @@ struct client {
     const char *phase;
     int64_t began, shown;
     uint64_t began_requests, shown_requests;
+    uint64_t slot; /* the next message of an open loop */
 };
 
 static inline uint64_t client_errors(const struct client *c)

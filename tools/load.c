@@ -32,13 +32,14 @@ static int phase_end(struct client *c, int control, const char *name, double hol
 
 static void print_result(const struct client *c)
 {
-    printf("{\"target\":\"%s\",\"connections\":%d,\"bytes\":%d,\"seconds\":%.3f,"
+    printf("{\"target\":\"%s\",\"connections\":%d,\"bytes\":%d,\"seconds\":%.3f,\"rate\":%g,"
            "\"requests\":%llu,\"rps\":%.0f,\"p50_us\":%.1f,\"p99_us\":%.1f,\"p999_us\":%.1f,"
-           "\"errors\":%llu}\n",
-           c->target, c->connections, c->size, c->elapsed, (unsigned long long)c->requests,
+           "\"unsent\":%llu,\"errors\":%llu}\n",
+           c->target, c->connections, c->size, c->elapsed, c->rate, (unsigned long long)c->requests,
            c->elapsed > 0 ? (double)c->requests / c->elapsed : 0,
            histogram_quantile(&c->latency, .5) / 1000, histogram_quantile(&c->latency, .99) / 1000,
-           histogram_quantile(&c->latency, .999) / 1000, (unsigned long long)client_errors(c));
+           histogram_quantile(&c->latency, .999) / 1000, (unsigned long long)c->unsent,
+           (unsigned long long)client_errors(c));
     fflush(stdout);
 }
 
@@ -73,6 +74,8 @@ int main(int argc, char **argv)
         {"warmup", OPTION_NUMBER, &warmup, 0, 3600, "S", "of load before, not counted (0)"},
         {"idle", OPTION_NUMBER, &idle, 0, 86400, "S", "without load before the end (0)"},
         {"size", OPTION_INT, &size, CLIENT_SIZE_MIN, CLIENT_SIZE_MAX, "BYTES", "of a message (64)"},
+        {"rate", OPTION_NUMBER, &c->rate, 0, 1e8, "N",
+         "messages a second, however slow the answers; 0: each after the last (0)"},
         {"timeout", OPTION_NUMBER, &timeout, 0.1, 3600, "S", "without an answer: hung (5)"},
         {"seed", OPTION_INT, &seed, 0, 9e18, "N", "of the random bytes (the clock)"},
         {"progress", OPTION_FLAG, &progress, 0, 0, NULL, "live line even if stderr is no terminal"},
