@@ -59,6 +59,17 @@ built() {
     return 1
 }
 
+# The peers of the echo server, which bench/echo.c starts.
+if [ -n "$peers" ]; then
+    case " $groups " in
+    *" echo "*)
+        built go go -C "$root/bench/peers/go" build -o "$build/bench/go_echo" ./echo
+        built tokio cargo build --quiet --release --locked --target-dir "$build/bench/tokio" \
+            --manifest-path "$root/bench/peers/tokio/Cargo.toml"
+        ;;
+    esac
+fi
+
 # What is measured in turn with Arsenal by its own program (see peer.h).
 set --
 if [ -n "$peers" ]; then

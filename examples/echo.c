@@ -6,22 +6,33 @@
 #include <arsenal/signal.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* An echo server: a task for each connection, and a graceful end on SIGINT or SIGTERM. */
 static struct server {
-    ars_group group; /* the accepting task and the connections */
+    ars_listener *listeners[64]; /* one for each worker; the system deals connections out */
+    unsigned workers;
+    ars_group group; /* the accepting tasks and the connections */
     ars_atomic_u64 connections, bytes;
 } server;
 
-static int serve(void *conn)
+/* Answers what has come; <= 0 at the end. */
+static int answer(ars_conn *conn)
 {
     char buf[1024];
-    int n;
+    int n = ars_conn_read(conn, buf, sizeof buf, ARS_FOREVER);
 
-    while ((n = ars_conn_read(conn, buf, sizeof buf, ARS_FOREVER)) > 0 &&
-           ars_conn_write(conn, buf, (size_t)n, NULL, ARS_FOREVER) == 0)
-        ars_atomic_u64_add_relaxed(&server.bytes, (uint64_t)n);
+    if (n <= 0) return n;
+    ars_atomic_u64_add_relaxed(&server.bytes, (uint64_t)n);
+    int rc = ars_conn_write(conn, buf, (size_t)n, NULL, ARS_FOREVER);
+    return rc < 0 ? rc : 1;
+}
+
+static int serve(void *conn)
+{
+    ars_atomic_u64_add_relaxed(&server.connections, 1);
+    while (answer(conn) > 0) {}
     ars_conn_close(conn);
     return 0;
 }
@@ -32,12 +43,9 @@ static int accept_all(void *listener)
     int rc;
 
     while ((rc = ars_listener_accept(listener, &conn, ARS_FOREVER)) != ARS_EBADF) {
-        if (rc == 0) {
-            ars_atomic_u64_add_relaxed(&server.connections, 1);
-            if (ars_group_go(&server.group, serve, conn, NULL) < 0) ars_conn_close(conn);
-        } else if (ars_sleep(ars_after(10 * ARS_MILLISECOND)) < 0) {
-            return rc; /* cancelled; else descriptors or memory ran out, and may come back */
-        }
+        if (rc == 0 && ars_group_go(&server.group, serve, conn, NULL) < 0) ars_conn_close(conn);
+        /* When descriptors or memory run out they may come back. */
+        if (rc < 0 && ars_sleep(ars_after(10 * ARS_MILLISECOND)) < 0) return rc;
     }
     return 0;
 }
@@ -46,55 +54,57 @@ static int root(void *addr)
 {
     char text[ARS_ADDR_TEXT];
     ars_run_stats stats;
-    ars_listener *listener;
     ars_signal signal;
-    ars_chan *stop;
+    ars_chan *stop = NULL;
+    ars_listener_opt opt = {.reuseport = server.workers > 1};
     int rc = ars_signal_open(&stop, (const int[]){SIGINT, SIGTERM}, 2);
 
+    if (rc == 0) rc = ars_group_init(&server.group, NULL, ARS_COLLECT);
     if (rc < 0) return rc;
-    rc = ars_listener_open(&listener, addr, NULL);
-    if (rc < 0) goto no_listener;
-    ars_listener_addr(listener, addr);
+    for (unsigned i = 0; i < server.workers && rc == 0; i++) {
+        ars_listener **listener = &server.listeners[i];
+        rc = ars_listener_open(listener, addr, &opt);
+        if (rc == 0) rc = ars_listener_addr(*listener, addr); /* the port, if it was 0 */
+        ars_task_opt home = {.home = i + 1};
+        if (rc == 0) rc = ars_group_go(&server.group, accept_all, *listener, &home);
+    }
     ars_addr_format(addr, text, sizeof text);
     ars_stats(&stats);
-    printf("listening at %s, %s\n", text, stats.backend);
+    if (rc == 0) printf("listening at %s, %s\n", text, stats.backend);
     fflush(stdout);
-    rc = ars_group_init(&server.group, NULL, ARS_COLLECT);
-    if (rc == 0) rc = ars_group_go(&server.group, accept_all, listener, NULL);
     if (rc == 0) rc = ars_chan_recv(stop, &signal, ARS_FOREVER);
-    ars_listener_close(listener);
+    for (unsigned i = 0; i < server.workers; i++) ars_listener_close(server.listeners[i]);
     int drained = ars_group_wait(&server.group, ars_after(5 * ARS_SECOND));
     printf("%s: %llu connections, %llu bytes\n", drained == 0 ? "drained" : "stopped",
            (unsigned long long)ars_atomic_u64_load_relaxed(&server.connections),
            (unsigned long long)ars_atomic_u64_load_relaxed(&server.bytes));
-no_listener:
     ars_signal_close(stop);
     return rc;
 }
 
 int main(int argc, char **argv)
 {
+    static const char *const names[] = {"", "--backend", "--workers"};
     static const char *const backends[] = {"auto", "uring", "epoll", "poll"};
-    const char *address = "127.0.0.1:7000", *backend = "auto";
+    const char *given[] = {"127.0.0.1:7000", "auto", "1"};
     ars_config config = {0};
     ars_addr addr;
 
     for (int i = 1; i < argc; i++) {
-        if (!strcmp(argv[i], "--backend") && argv[i + 1])
-            backend = argv[++i];
-        else
-            address = argv[i];
+        int option = 2;
+        while (option > 0 && strcmp(argv[i], names[option])) option--;
+        given[option] = argv[option && i + 1 < argc ? ++i : i];
     }
-    while (config.backend < 4 && strcmp(backend, backends[config.backend])) config.backend++;
-    if (config.backend == 4 || ars_addr_parse(&addr, address) < 0) {
-        fprintf(stderr,
-                "usage: echo [IP:PORT | unix:PATH] [--backend auto|uring|epoll|poll], not %s %s\n",
-                address, backend);
+    while (config.backend < 4 && strcmp(given[1], backends[config.backend])) config.backend++;
+    server.workers = config.workers = (unsigned)atoi(given[2]);
+    if (config.backend == 4 || config.workers - 1 >= 64 || ars_addr_parse(&addr, given[0]) < 0) {
+        fprintf(stderr, "usage: echo [IP:PORT | unix:PATH] [--backend uring|epoll|poll] "
+                        "[--workers N]\n");
         return 2;
     }
     int rc = ars_run(root, &addr, &config);
     if (rc < 0)
-        fprintf(stderr, "echo: %s, backend %s: %s; another address or backend may do\n", address,
-                backend, ars_strerror(rc));
+        fprintf(stderr, "echo: %s, backend %s: %s; another address or backend may do\n", given[0],
+                given[1], ars_strerror(rc));
     return rc < 0;
 }

@@ -66,7 +66,7 @@ int main(int argc, char **argv)
     const char *targets[SLICES_TARGETS_MAX];
     struct option_list list = {targets, 0, SLICES_TARGETS_MAX};
     long connections = 50, size = 64, rounds = 30, seed = 0;
-    double seconds = 10, warmup = 0, idle = 0, slice = 0, timeout = 5;
+    double seconds = 10, warmup = 0, idle = 0, slice = 0, share = 0, timeout = 5;
     int control = 0, progress = 0;
     const struct option options[] = {
         {"connections", OPTION_INT, &connections, 1, CLIENT_CONNECTIONS_MAX, "N", "to open (50)"},
@@ -84,6 +84,8 @@ int main(int argc, char **argv)
         {"slice", OPTION_NUMBER, &slice, 0.001, 60, "S",
          "load the targets in turn, S seconds each"},
         {"rounds", OPTION_INT, &rounds, 1, 100000, "N", "of slices (30)"},
+        {"open", OPTION_NUMBER, &share, 0, 10, "SHARE",
+         "as many rounds at a fixed rate: so much of what the first target did (0)"},
         {0}};
     const struct command_line cl = {
         "load", "[OPTION...] TARGET[,pid=PID][,ticks=FD]...",
@@ -113,6 +115,7 @@ int main(int argc, char **argv)
     plan.n = list.n;
     plan.rounds = (int)rounds;
     plan.seconds = slice;
+    plan.share = share;
     plan.control = control;
     return (slice > 0 ? slices_run(&plan) : load(c, control, warmup, seconds, idle)) ? 1 : 0;
 }

@@ -16,7 +16,7 @@ struct process {
     int status;  /* as waitpid() gives it, once it has ended */
     int in, out; /* to its stdin and from its stdout */
     size_t buffered;
-    char buffer[512];
+    char buffer[2048];
 };
 
 /*

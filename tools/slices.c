@@ -15,12 +15,23 @@
 
 /*
  * Each target has a process of its own that loads it, so that the descriptor
- * limit holds for one target and not for all.  It gets a duration by its
- * socket, loads for so long and sends a report; 0 ends it.
+ * limit holds for one target and not for all.  It gets an order by its
+ * socket, carries it out and sends a report; 0 seconds end it.
  */
+struct order {
+    double seconds, rate; /* rate 0: a closed loop */
+};
+
+/* Fewer samples than TICKS_MIN say nothing. */
+enum { QUANTILES = 3, TICKS_MIN = 100 };
+static const double quantiles[QUANTILES] = {.5, .99, .999};
+/* In the closed loop, then in the open one. */
+static const char *const latency_names[2 * QUANTILES] = {
+    "p50_us", "p99_us", "p999_us", "open_p50_us", "open_p99_us", "open_p999_us"};
+
 struct report {
     uint64_t requests, errors;
-    double elapsed, p50, p99;
+    double elapsed, latency[QUANTILES];
 };
 
 struct loader {
@@ -30,7 +41,8 @@ struct loader {
     clockid_t clock;
     uint64_t requests, errors;
     int connections;
-    double *cpu, *user, *ratio, *p50, *p99; /* a value a round */
+    double *cpu, *user, *ratio, *rps, *latency[2 * QUANTILES]; /* a value a round */
+    long user_ticks, all_ticks; /* as the kernel's clock sampled them */
 };
 
 int slice_target_parse(struct slice_target *target, const char *text)
@@ -67,7 +79,7 @@ static int hear(int socket, void *what, size_t n)
 static void loader_main(const struct slice_plan *plan, int index, int socket)
 {
     static struct client client;
-    double seconds;
+    struct order order;
 
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     client = plan->client;
@@ -76,11 +88,12 @@ static void loader_main(const struct slice_plan *plan, int index, int socket)
     int bad = client_open(&client);
     struct report report = {.requests = (uint64_t)client.connections, .errors = bad ? 1 : 0};
     if (tell(socket, &report, sizeof report) || bad) _exit(1);
-    while (hear(socket, &seconds, sizeof seconds) == 0 && seconds > 0) {
-        bad = client_run(&client, "slice", seconds);
-        report = (struct report){client.requests, client_errors(&client), client.elapsed,
-                                 histogram_quantile(&client.latency, .5),
-                                 histogram_quantile(&client.latency, .99)};
+    while (hear(socket, &order, sizeof order) == 0 && order.seconds > 0) {
+        client.rate = order.rate;
+        bad = client_run(&client, "slice", order.seconds);
+        report = (struct report){client.requests, client_errors(&client), client.elapsed, {0}};
+        for (int q = 0; q < QUANTILES; q++)
+            report.latency[q] = histogram_quantile(&client.latency, quantiles[q]) / 1000;
         if (tell(socket, &report, sizeof report) || bad) _exit(1);
     }
     _exit(client_close(&client) ? 1 : 0);
@@ -113,9 +126,11 @@ static int loader_start(const struct slice_plan *plan, int index, struct loader 
     l->socket = pair[0];
     if (l->pid < 0 || hear(l->socket, &report, sizeof report) || report.errors) return -1;
     l->connections = (int)report.requests;
-    double **series[] = {&l->cpu, &l->user, &l->ratio, &l->p50, &l->p99};
-    for (int i = 0; i < 5; i++)
+    double **series[] = {&l->cpu, &l->user, &l->ratio, &l->rps};
+    for (int i = 0; i < 4; i++)
         if (!(*series[i] = calloc((size_t)plan->rounds, sizeof(double)))) return -1;
+    for (int i = 0; i < 2 * QUANTILES; i++)
+        if (!(l->latency[i] = calloc((size_t)plan->rounds, sizeof(double)))) return -1;
     return 0;
 }
 
@@ -126,31 +141,50 @@ static double cpu_now(clockid_t clock)
     return (double)t.tv_sec * 1e9 + (double)t.tv_nsec;
 }
 
+/* Adds, or takes away, the ticks of the kernel's clock that met a process outside of system calls, and all. */
+static void count_ticks(struct loader *l, int pid, int sign)
+{
+    char path[32], text[1024], *at;
+    long user, system;
+
+    snprintf(path, sizeof path, "/proc/%d/stat", pid);
+    FILE *in = pid > 0 ? fopen(path, "re") : NULL;
+    if (!in) return;
+    at = fgets(text, sizeof text, in) ? strrchr(text, ')') : NULL;
+    fclose(in);
+    for (int field = 2; at && field < 14; field++) at = strchr(at + 1, ' ');
+    if (!at || sscanf(at, "%ld %ld", &user, &system) != 2) return;
+    l->user_ticks += sign * user;
+    l->all_ticks += sign * (user + system);
+}
+
 /* One slice; 'round' -1 warms up and is not kept. */
-static int slice(const struct slice_plan *plan, int index, struct loader *l, int round)
+static int slice(const struct slice_plan *plan, int index, struct loader *l, int round, double rate)
 {
     int measured = plan->targets[index].pid > 0;
+    struct order order = {plan->seconds, rate};
     double cpu = measured ? cpu_now(l->clock) : 0;
     uint64_t ticks = l->ticks ? l->ticks->ticks : 0;
     struct timespec settle = {0, 300000};
     struct report report;
 
-    if (tell(l->socket, &plan->seconds, sizeof plan->seconds) ||
-        hear(l->socket, &report, sizeof report)) {
+    if (tell(l->socket, &order, sizeof order) || hear(l->socket, &report, sizeof report)) {
         fprintf(stderr, "load: the process that loads %s died\n", plan->targets[index].address);
         return -1;
     }
     /* The server may still be on its way back into its wait. */
     nanosleep(&settle, NULL);
-    l->requests += report.requests;
+    if (rate == 0) l->requests += report.requests;
     l->errors += report.errors;
     if (report.errors || !report.requests) return -1;
     if (round < 0) return 0;
+    for (int q = 0; q < QUANTILES; q++)
+        l->latency[(rate > 0 ? QUANTILES : 0) + q][round] = report.latency[q];
+    if (rate > 0) return 0;
     double per = 1 / (double)report.requests;
     if (measured) l->cpu[round] = (cpu_now(l->clock) - cpu) * per;
     if (l->ticks) l->user[round] = (double)(l->ticks->ticks - ticks) / l->ticks->per_ns * per;
-    l->p50[round] = report.p50 / 1000;
-    l->p99[round] = report.p99 / 1000;
+    l->rps[round] = (double)report.requests / report.elapsed;
     return 0;
 }
 
@@ -160,10 +194,16 @@ static int by_value(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-static void print_series(const char *name, double *v, int n)
+/* Sorts them. */
+static double median_of(double *v, int n)
 {
     qsort(v, (size_t)n, sizeof *v, by_value);
-    double median = n % 2 ? v[n / 2] : (v[n / 2 - 1] + v[n / 2]) / 2;
+    return n % 2 ? v[n / 2] : (v[n / 2 - 1] + v[n / 2]) / 2;
+}
+
+static void print_series(const char *name, double *v, int n)
+{
+    double median = median_of(v, n);
     printf(",\"%s\":[%.6g,%.6g,%.6g]", name, v[0], median, v[n - 1]);
 }
 
@@ -175,15 +215,19 @@ static void print_target(const struct slice_plan *plan, int index, struct loader
     printf("{\"target\":\"%s\",\"connections\":%d,\"rounds\":%d,\"requests\":%llu,\"errors\":%llu",
            plan->targets[index].address, l->connections, n, (unsigned long long)l->requests,
            (unsigned long long)l->errors);
-    print_series("p50_us", l->p50, n);
-    print_series("p99_us", l->p99, n);
+    for (int i = 0; i < (plan->share > 0 ? 2 : 1) * QUANTILES; i++)
+        print_series(latency_names[i], l->latency[i], n);
+    print_series("rps", l->rps, n);
     if (plan->targets[index].pid) print_series("cpu_ns", l->cpu, n);
+    if (l->all_ticks >= TICKS_MIN)
+        printf(",\"sampled_user_ns\":%.6g",
+               (double)l->user_ticks * 1e9 / (double)sysconf(_SC_CLK_TCK) / (double)l->requests);
     if (plan->targets[index].pid && plan->targets[0].pid) print_series("ratio", l->ratio, n);
     if (l->ticks) print_series("user_ns", l->user, n);
     puts("}");
 }
 
-static int rounds(const struct slice_plan *plan, struct loader *loaders)
+static int rounds(const struct slice_plan *plan, struct loader *loaders, double rate)
 {
     for (int round = -1; round < plan->rounds; round++) {
         if (plan->client.live)
@@ -195,13 +239,23 @@ static int rounds(const struct slice_plan *plan, struct loader *loaders)
          */
         for (int i = 0; i < plan->n; i++) {
             int index = ((round & 1 ? plan->n - 1 - i : i) + round + 1) % plan->n;
-            if (slice(plan, index, &loaders[index], round)) return -1;
+            if (slice(plan, index, &loaders[index], round, rate)) return -1;
         }
-        for (int i = 0; i < plan->n && round >= 0; i++)
+        for (int i = 0; i < plan->n && round >= 0 && rate == 0; i++)
             if (loaders[0].cpu[round] > 0)
                 loaders[i].ratio[round] = loaders[i].cpu[round] / loaders[0].cpu[round];
     }
     return 0;
+}
+
+/* In the closed loop, then in the open one. */
+static int all_rounds(const struct slice_plan *plan, struct loader *loaders)
+{
+    for (int i = 0; i < plan->n; i++) count_ticks(&loaders[i], plan->targets[i].pid, -1);
+    if (rounds(plan, loaders, 0)) return -1;
+    for (int i = 0; i < plan->n; i++) count_ticks(&loaders[i], plan->targets[i].pid, 1);
+    if (plan->share == 0) return 0;
+    return rounds(plan, loaders, plan->share * median_of(loaders[0].rps, plan->rounds));
 }
 
 /* All are idle now, and whoever drives this may look at the servers. */
@@ -217,11 +271,11 @@ static int idle(const struct loader *first)
 int slices_run(const struct slice_plan *plan)
 {
     static struct loader loaders[SLICES_TARGETS_MAX];
-    double end = 0;
+    const struct order end = {0, 0};
     int rc = 0, status;
 
     for (int i = 0; i < plan->n && !rc; i++) rc = loader_start(plan, i, &loaders[i]);
-    if (!rc) rc = rounds(plan, loaders);
+    if (!rc) rc = all_rounds(plan, loaders);
     if (!rc && plan->control) rc = idle(&loaders[0]);
     for (int i = 0; i < plan->n; i++) {
         if (loaders[i].pid <= 0) continue;

@@ -13,6 +13,10 @@
  * seconds, which drowns what is to be measured when servers are run one after
  * the other.  Within a round all of them meet the same mood, so that the ratio
  * to the first server, taken round by round, stays steady.
+ *
+ * With 'share' as many rounds follow in an open loop, all at the same rate:
+ * that share of what the first server did in the closed loop.  Their latencies
+ * are those of a server with so much to do.
  */
 
 enum { SLICES_TARGETS_MAX = 16 };
@@ -31,6 +35,7 @@ struct slice_plan {
     struct slice_target targets[SLICES_TARGETS_MAX];
     int n, rounds;
     double seconds; /* of a slice */
+    double share;   /* 0: no rounds in an open loop */
     int control;    /* after the last round print "phase idle N" and wait for a line on stdin */
 };
 
