@@ -152,9 +152,13 @@ struct ars__source {
     uint8_t readable : 1;
     uint8_t writable : 1;
     uint8_t hung_up : 1;
-    uint32_t pins; /* calls that have yet to find out whether it is closing */
-    int32_t error; /* to be given to the next receive or accept */
-    int32_t moved; /* what came of a move */
+    /* Of io_uring: a send that does not copy. */
+    uint8_t lent : 1; /* the send under way is one: its buffer is the kernel's until it says so */
+    uint8_t held : 1; /* and that is all that is waited for */
+    uint8_t zerocopy; /* sends of 2^zerocopy bytes and more do not copy; 0: all do */
+    uint32_t pins;    /* calls that have yet to find out whether it is closing */
+    int32_t error;    /* to be given to the next receive or accept */
+    int32_t moved;    /* what came of a move */
     union {
         struct {
             uint16_t head, tail, count, offset; /* a chain of buffers; offset into the first */

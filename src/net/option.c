@@ -49,8 +49,25 @@ static int lookup(int option, int *level, int *name)
     return 0;
 }
 
+static int set_zerocopy(ars__source *source, int value)
+{
+    uint8_t bits = 0;
+    if (value < 0) return ARS_EINVAL;
+    while (value > 0 && INT64_C(1) << bits < value) bits++;
+    if (value == 1) bits = 1; /* 0 is off */
+    __atomic_store_n(&source->zerocopy, bits, __ATOMIC_RELAXED);
+    return 0;
+}
+
+static int get_zerocopy(const ars__source *source)
+{
+    uint8_t bits = __atomic_load_n(&source->zerocopy, __ATOMIC_RELAXED);
+    return bits == 0 ? 0 : bits < 31 ? 1 << bits : INT32_MAX;
+}
+
 int ars_conn_set(ars_conn *conn, int option, int value)
 {
+    if (option == ARS_CONN_ZEROCOPY) return set_zerocopy(&conn->source, value);
     int fd = conn->source.fd, level, name;
     if (option == ARS_CONN_LINGER) {
         if (value != 0 && value != -1) return ARS_EINVAL;
@@ -65,6 +82,10 @@ int ars_conn_set(ars_conn *conn, int option, int value)
 
 int ars_conn_get(const ars_conn *conn, int option, int *value)
 {
+    if (option == ARS_CONN_ZEROCOPY) {
+        *value = get_zerocopy(&conn->source);
+        return 0;
+    }
     int fd = conn->source.fd, level, name, got;
     uint32_t len = sizeof got;
     if (option == ARS_CONN_LINGER) {

@@ -75,7 +75,7 @@ static void complete(ars__uring *u, uint64_t data, int32_t res, uint32_t flags)
         if (ARS__UNLIKELY(source->generation != data >> 48))
             drop(u, flags);
         else if ((data & ARS__TAG_MASK) == ARS__TAG_SEND)
-            ars__uring_sent(u, source, res);
+            ars__uring_sent(u, source, res, flags);
         else if (source->kind != ARS__LISTENER)
             ars__uring_received(u, source, res, flags);
         else
@@ -156,17 +156,18 @@ static uint64_t uring_in_flight(const ars__poller *poller)
  * Multishot receive came with 6.0 and cannot be asked for; zero-copy send came
  * with the same kernel and can.
  */
-static int probe(int ring)
+static int probe(ars__uring *u)
 {
-    enum { OPS = IORING_OP_SEND_ZC + 1 };
+    enum { OPS = IORING_OP_SENDMSG_ZC + 1 };
     union {
         struct io_uring_probe probe;
         char room[sizeof(struct io_uring_probe) + OPS * sizeof(struct io_uring_probe_op)];
     } p;
     memset(&p, 0, sizeof p);
-    int rc = ars__os_uring_register(ring, IORING_REGISTER_PROBE, &p, OPS);
+    int rc = ars__os_uring_register(u->ring.fd, IORING_REGISTER_PROBE, &p, OPS);
     if (rc < 0) return rc;
     if (p.probe.last_op < IORING_OP_SEND_ZC) return ARS_ENOSYS;
+    u->zero_copies = p.probe.last_op >= IORING_OP_SENDMSG_ZC;
     return p.probe.ops[IORING_OP_SEND_ZC].flags & IO_URING_OP_SUPPORTED ? 0 : ARS_ENOSYS;
 }
 
@@ -202,7 +203,7 @@ static int uring_open(ars__loop **loop, const ars_alloc *alloc)
     ars__loop_init(&u->loop, &ars__uring_backend, alloc);
     int rc = ars__ring_open(&u->ring);
     if (rc < 0) goto no_ring;
-    rc = probe(u->ring.fd);
+    rc = probe(u);
     if (rc < 0) goto no_bufs;
     rc = ars__bufs_open(&u->bufs, u->ring.fd);
     if (rc < 0) goto no_bufs;

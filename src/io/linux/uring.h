@@ -36,6 +36,7 @@ typedef struct ars__uring {
     ars__lend lend; /* for when the ring of buffers is empty */
     int wake_fd;
     uint8_t wake_armed;
+    uint8_t zero_copies;      /* the kernel has sends that do not copy, and say whether they did */
     uint8_t caps;             /* the kernel can end a multishot receive after so many bytes */
     uint8_t cancel_owed;      /* some source's, or of owed_polls */
     ars__request *owed_polls; /* to be cancelled, linked by 'next' */
@@ -80,7 +81,7 @@ int32_t ars__uring_send(ars__uring *u, ars__request *request);
 int32_t ars__uring_poll_out(ars__uring *u, ars__request *request);
 int32_t ars__uring_connect(ars__uring *u, ars__request *request);
 int32_t ars__uring_poll(ars__uring *u, ars__request *request);
-void ars__uring_sent(ars__uring *u, ars__source *source, int32_t res);
+void ars__uring_sent(ars__uring *u, ars__source *source, int32_t res, uint32_t flags);
 void ars__uring_polled(ars__uring *u, ars__request *request, int32_t res);
 void ars__uring_cancel(ars__request *request);
 /* Asks for the end of a source's receive or accept. */

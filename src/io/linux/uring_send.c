@@ -5,6 +5,7 @@
 #include <sys/socket.h>
 
 #include "io/vec.h"
+#include "os/os.h"
 
 enum { SEND_MAX = 1 << 30 }; /* the kernel counts in int */
 
@@ -35,6 +36,14 @@ static int32_t write_file(ars__uring *u, ars__request *request)
     }
 }
 
+/* Whether the rest of it is to go without being copied. */
+static int lends(const ars__uring *u, const ars__request *request)
+{
+    const ars__source *source = request->source;
+    return ARS__UNLIKELY(source->zerocopy) && u->zero_copies &&
+           (request->len - request->progress) >> source->zerocopy != 0;
+}
+
 int32_t ars__uring_send(ars__uring *u, ars__request *request)
 {
     ars__source *source = request->source;
@@ -50,6 +59,11 @@ int32_t ars__uring_send(ars__uring *u, ars__request *request)
         sqe->opcode = IORING_OP_SENDMSG;
         sqe->addr = (uint64_t)(uintptr_t) & ((ars__vec *)request->buf)->msg;
         sqe->len = 1;
+    }
+    if (lends(u, request)) {
+        sqe->opcode = request->kind == ARS__SEND ? IORING_OP_SEND_ZC : IORING_OP_SENDMSG_ZC;
+        sqe->ioprio = IORING_SEND_ZC_REPORT_USAGE;
+        source->lent = 1;
     }
     sqe->fd = source->fd;
     sqe->msg_flags = MSG_NOSIGNAL | MSG_WAITALL;
@@ -74,6 +88,14 @@ int32_t ars__uring_connect(ars__uring *u, ars__request *request)
     return ARS__PENDING;
 }
 
+static void advance(ars__request *request, int32_t res)
+{
+    if (res <= 0) return;
+    request->progress += (size_t)res;
+    if (request->kind == ARS__SENDV) ars__vec_advance(request->buf, (size_t)res);
+    ARS__ASSERT(request->progress <= request->len);
+}
+
 /* What the first writer's operation came to; ARS__PENDING: it goes on. */
 static int32_t send_result(ars__uring *u, ars__request *request, int32_t res)
 {
@@ -82,12 +104,8 @@ static int32_t send_result(ars__uring *u, ars__request *request, int32_t res)
         if (request->why) return request->why;
         return res < 0 && res != ARS_ECANCELED ? res : write_file(u, request);
     }
-    if (res > 0) {
-        request->progress += (size_t)res;
-        if (request->kind == ARS__SENDV) ars__vec_advance(request->buf, (size_t)res);
-    }
-    ARS__ASSERT(request->progress <= request->len);
-    if (res > 0 && request->progress == request->len) return 0;
+    advance(request, res);
+    if (request->progress == request->len && (res > 0 || !request->why)) return 0;
     if (request->why) return request->why;
     if (res == 0) return ARS_EIO;
     /* Less than asked for without a cancel: the next try tells why. */
@@ -95,8 +113,59 @@ static int32_t send_result(ars__uring *u, ars__request *request, int32_t res)
     return res;
 }
 
-void ars__uring_sent(ars__uring *u, ars__source *source, int32_t res)
+/* ---- sends that do not copy ---- */
+
+/*
+ * The peer may never acknowledge what was sent, and so the kernel never be done
+ * with the buffer: to be rid of it there is only to reset the connection.
+ */
+static void reset(const ars__source *source)
 {
+    struct sockaddr none = {.sa_family = AF_UNSPEC};
+    ars__os_connect(source->fd, &none, sizeof none);
+}
+
+/* Not every socket and kernel can, nor always: then what is left is copied after all. */
+static int cannot_lend(int32_t res)
+{
+    return res == ARS_EOPNOTSUPP || res == ARS_EINVAL || res == ARS_ENOMEM || res == ARS_ENOBUFS;
+}
+
+/* It is over, but for the buffer. */
+static void hold(ars__source *source, ars__request *request, int32_t res)
+{
+    source->held = 1;
+    advance(request, res);
+    if (cannot_lend(res))
+        source->zerocopy = 0;
+    else if (res <= 0 && res != ARS_EINTR && !request->why)
+        request->why = res < 0 ? res : ARS_EIO;
+    if (request->why) reset(source);
+}
+
+/* Another completion of one, 1; or 0: it is as if it were of any send, with the result '*res'. */
+static int lent_goes_on(ars__source *source, int32_t *res, uint32_t flags)
+{
+    ars__request *request = source->writer;
+    if (flags & IORING_CQE_F_MORE) {
+        hold(source, request, *res);
+        return 1;
+    }
+    if (flags & IORING_CQE_F_NOTIF) {
+        if ((uint32_t)*res & IORING_NOTIF_USAGE_ZC_COPIED) source->zerocopy = 0;
+        /* What there was to account is accounted. */
+        *res = ARS_EINTR;
+    } else if (cannot_lend(*res)) {
+        source->zerocopy = 0;
+        *res = ARS_EINTR;
+    }
+    source->lent = source->held = 0;
+    return 0;
+}
+
+void ars__uring_sent(ars__uring *u, ars__source *source, int32_t res, uint32_t flags)
+{
+    if (ARS__UNLIKELY(source->lent) && lent_goes_on(source, &res, flags)) return;
     source->sending = 0;
     ars__loop_count(&u->loop, -1);
     ARS__ASSERT(source->writer != NULL);
@@ -168,7 +237,10 @@ void ars__uring_cancel(ars__request *request)
     if (request->kind == ARS__TURN) return;
     ars__source *source = request->source;
     ars__uring *u = ars__uring_of(source->loop);
-    if (cancel_data(u, ars__uring_data(source, ARS__TAG_SEND)) < 0) owe(u, source);
+    if (ARS__UNLIKELY(source->held))
+        reset(source);
+    else if (cancel_data(u, ars__uring_data(source, ARS__TAG_SEND)) < 0)
+        owe(u, source);
 }
 
 void ars__uring_end_receive(ars__uring *u, ars__source *source)
