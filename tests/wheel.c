@@ -114,6 +114,31 @@ static void same_tick_in_order(void)
     for (int i = 0; i < 10; i++) CHECK(ars__wheel_take(&wheel, 100 * TICK) == &timers[i]);
 }
 
+/* However often they move down on the way, and whatever lies between them. */
+static void same_tick_in_order_from_each_level(void)
+{
+    for (int level = 1; level <= ARS__WHEEL_LEVELS; level++) {
+        for (int n = 1; n <= 100; n += n < 9 ? 1 : 13) {
+            ars_time base = TICK << 6 * level;
+            ars__wheel_init(&wheel, 0);
+            for (int i = 0; i < n; i++) {
+                ars_time tick = i % 7 * 3 + i % 2 * 64 + i % 3 / 2 * 4096;
+                ars__wheel_add(&wheel, &timers[i], base + tick * TICK);
+            }
+            uint64_t tick = 0;
+            int before = -1;
+            for (int i = 0; i < n; i++) {
+                ars__timer *timer = ars__wheel_take(&wheel, 2 * base + 10000 * TICK);
+                CHECK(timer && timer->tick >= tick);
+                if (timer->tick == tick) CHECK(timer - timers > before);
+                tick = timer->tick;
+                before = (int)(timer - timers);
+            }
+            CHECK(!ars__wheel_take(&wheel, 2 * base + 10000 * TICK));
+        }
+    }
+}
+
 static void past_and_far(void)
 {
     ars__wheel_init(&wheel, 1000 * TICK);
@@ -135,6 +160,7 @@ static const test_case cases[] = {
     {"random operations", random_operations},
     {"fires at its tick", fires_at_its_tick},
     {"same tick in order", same_tick_in_order},
+    {"same tick in order from each level", same_tick_in_order_from_each_level},
     {"past and far", past_and_far},
 };
 TEST_MAIN(cases)

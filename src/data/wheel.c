@@ -16,6 +16,16 @@ void ars__wheel_init(ars__wheel *wheel, ars_time now)
         wheel->used[l] = 0;
         for (int s = 0; s < ARS__WHEEL_SLOTS; s++) slot_init(&wheel->slot[l][s]);
     }
+    for (int s = 0; s < ARS__WHEEL_SLOTS; s++) slot_init(&wheel->late[s]);
+}
+
+/* Behind 'before'. */
+static void insert(ars__timer *before, ars__timer *timer)
+{
+    timer->prev = before;
+    timer->next = before->next;
+    before->next->prev = timer;
+    before->next = timer;
 }
 
 /* 'timer->tick' is ahead of the hand, or the hand stands on it while a slot moves down. */
@@ -25,11 +35,7 @@ static void place(ars__wheel *wheel, ars__timer *timer)
     int level = differ ? (63 - __builtin_clzll(differ)) / DIGIT : 0;
     if (level > TOP) level = TOP;
     unsigned s = (unsigned)(timer->tick >> (DIGIT * level)) & MASK;
-    ars__timer *head = &wheel->slot[level][s];
-    timer->prev = head->prev;
-    timer->next = head;
-    head->prev->next = timer;
-    head->prev = timer;
+    insert(wheel->slot[level][s].prev, timer);
     wheel->used[level] |= (uint64_t)1 << s;
 }
 
@@ -74,20 +80,65 @@ static uint64_t next_tick(const ars__wheel *wheel)
     return best;
 }
 
-/* The hand has entered the slot of 'level' that starts at it: its timers belong further down. */
+/* Those kept apart go behind the others of their slot, one level below 'level'. */
+static void append_late(ars__wheel *wheel, int level, unsigned s)
+{
+    ars__timer *late = &wheel->late[s], *head = &wheel->slot[level - 1][s];
+    late->next->prev = head->prev;
+    head->prev->next = late->next;
+    late->prev->next = head;
+    head->prev = late->prev;
+    wheel->used[level - 1] |= (uint64_t)1 << s;
+    slot_init(late);
+}
+
+static void place_each(ars__wheel *wheel, ars__timer *head)
+{
+    ars__timer *timer = head->next, *next;
+    head->prev->next = NULL;
+    slot_init(head);
+    for (; timer; timer = next) {
+        next = timer->next;
+        place(wheel, timer);
+    }
+}
+
+/*
+ * The hand has entered the slot of 'level' that starts at it: its timers belong
+ * further down.  Each of a million lies in another cache line, so the list is
+ * walked from both ends: two misses at a time.  Those from the back are kept
+ * apart by slot, and so come behind the others in the order they had.
+ */
 static void cascade(ars__wheel *wheel, int level)
 {
     unsigned s = (unsigned)(wheel->hand >> (DIGIT * level)) & MASK;
-    ars__timer *head = &wheel->slot[level][s], *timer = head->next;
-    if (timer == head) return;
-    head->prev->next = NULL;
-    slot_init(head);
+    ars__timer *head = &wheel->slot[level][s], *front = head->next, *back = head->prev;
+    uint64_t late = 0;
+    if (front == head) return;
     wheel->used[level] &= ~((uint64_t)1 << s);
-    while (timer) {
-        ars__timer *next = timer->next;
-        place(wheel, timer);
-        timer = next;
+    if (level == TOP) { /* some may stay */
+        place_each(wheel, head);
+        return;
     }
+    slot_init(head);
+    for (int more = 1; more;) {
+        ars__timer *next = front->next, *prev = back->prev;
+        more = front != back && next != back;
+        if (front != back) {
+            s = (unsigned)(back->tick >> (DIGIT * (level - 1))) & MASK;
+            insert(&wheel->late[s], back);
+            late |= (uint64_t)1 << s;
+        }
+        place(wheel, front);
+        front = next;
+        back = prev;
+    }
+    /* Those of the first slot belong lower still. */
+    if (level > 1 && late & 1) {
+        place_each(wheel, &wheel->late[0]);
+        late &= ~UINT64_C(1);
+    }
+    for (; late; late &= late - 1) append_late(wheel, level, (unsigned)__builtin_ctzll(late));
 }
 
 ars__timer *ars__wheel_take(ars__wheel *wheel, ars_time now)

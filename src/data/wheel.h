@@ -33,6 +33,7 @@ typedef struct ars__wheel {
     uint64_t hand;                    /* the tick up to which timers have been taken out */
     uint64_t used[ARS__WHEEL_LEVELS]; /* bit s: slot s holds timers */
     ars__timer slot[ARS__WHEEL_LEVELS][ARS__WHEEL_SLOTS];
+    ars__timer late[ARS__WHEEL_SLOTS]; /* lists that are empty but while timers move down */
 } ars__wheel;
 
 void ars__wheel_init(ars__wheel *wheel, ars_time now);
