@@ -385,7 +385,7 @@ static int migrant(void *arg)
         int rc = ars_select(cases, 2, soon());
         if (rc == 0) {
             char buf[64];
-            CHECK(ars_conn_read(p.conn, buf, sizeof buf, 0) > 0);
+            CHECK(ars_conn_read(p.conn, buf, sizeof buf, soon()) > 0);
             k--;
             continue;
         }

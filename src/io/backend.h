@@ -35,7 +35,7 @@
  *   MOVE       0: it is at home with the caller     any source; never submitted
  *
  * READY consumes nothing; ends of streams and errors are for the RECV that
- * follows, and only a close ends it with an error, ARS_EBADF.  It counts as the
+ * follows, and it fails only if it cannot go on waiting.  It counts as the
  * receive request.
  *
  * After a SEND or SENDV 'progress' is the count of bytes that went, whatever
@@ -141,6 +141,7 @@ struct ars__source {
     /* Of the source: */
     uint8_t closing : 1; /* ars__source_close() has been called */
     uint8_t moving : 1;  /* to be let go of when its receive has ended */
+    uint8_t served : 1;  /* stays with its home; of a listener */
     /* Of io_uring: what is in flight. */
     uint8_t receiving : 1;      /* a receive, accept, or in its place a poll */
     uint8_t receive_ending : 1; /* its cancel is submitted */
@@ -156,9 +157,8 @@ struct ars__source {
     uint8_t lent : 1; /* the send under way is one: its buffer is the kernel's until it says so */
     uint8_t held : 1; /* and that is all that is waited for */
     uint8_t zerocopy; /* sends of 2^zerocopy bytes and more do not copy; 0: all do */
+    int16_t error;    /* to be given to the next receive or accept */
     uint32_t pins;    /* calls that have yet to find out whether it is closing */
-    int32_t error;    /* to be given to the next receive or accept */
-    int32_t moved;    /* what came of a move */
     union {
         struct {
             uint16_t head, tail, count, offset; /* a chain of buffers; offset into the first */
@@ -178,6 +178,7 @@ struct ars__source {
     ars_atomic_ptr wants; /* the loop that asked for it; 'movers' are its tasks */
     ars__request *movers;
     ars_atomic_u32 events;
+    int32_t moved; /* what came of a move */
 };
 
 /* What lies in a buffer that another worker gives back. */

@@ -187,7 +187,7 @@ size_t ars__source_carried(ars__source *source, char *buf, size_t n)
 static int held_by(const ars__source *source)
 {
     if (source->closing) return ARS_EBADF;
-    if (source->pins || source->sending) return ARS_EBUSY;
+    if (source->pins || source->sending || source->served) return ARS_EBUSY;
     if (source->kind == ARS__LISTENER) return source->accepts->first ? ARS_EBUSY : 0;
     return source->reader || source->writer ? ARS_EBUSY : 0;
 }

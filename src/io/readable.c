@@ -23,10 +23,13 @@ static void ready_done(ars__request *request, int32_t result)
     request->user = NULL;
     node->who &= ~(uintptr_t)ARS__LINKED;
     ars__san_release(request->source);
-    if (ars__task_claim(ars__node_task(node)))
-        ars__node_wake(node, result < 0 ? ARS_EPIPE : 0, ARS__WAKE_TAIL);
-    else if (result < 0)
-        ars__node_case(node)->object = NULL;
+    ars__task *task = ars__node_task(node);
+    if (!ars__task_claim(task)) {
+        if (result == ARS_EBADF) ars__node_case(node)->object = NULL;
+        return;
+    }
+    if (result == ARS_EBADF || result == 0) result = ars__node_result(node, result ? ARS_EPIPE : 0);
+    ars__wake(task, result, ARS__WAKE_TAIL);
 }
 
 static int try_ready(void *object, void *value)
@@ -52,9 +55,10 @@ static int enqueue(void *object, ars__node *node)
     request->task = ars__node_task(node);
     request->done = ready_done;
     request->user = node;
-    if (ars__submit(request, 1) != ARS__PENDING) {
+    int32_t rc = ars__submit(request, 1);
+    if (rc != ARS__PENDING) {
         request->user = NULL;
-        return 1;
+        return rc < 0 ? rc : 1;
     }
     node->who |= ARS__LINKED;
     return 0;

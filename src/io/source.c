@@ -188,7 +188,7 @@ int ars__accept_failed(ars__source *source, int error)
     ars__accepts *accepts = source->accepts;
     ars__request *request = first_accept(accepts);
     if (!request) {
-        source->error = error;
+        source->error = (int16_t)error;
         return 0;
     }
     request->done(request, error);

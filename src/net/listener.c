@@ -11,17 +11,14 @@
 #include "net/path.h"
 #include "os/os.h"
 
-struct ars_listener {
-    ars__source source;
-    struct sockaddr_un path; /* of a unix socket that lies in the file system; else empty */
-};
-
 static const ars__wait_class accepting = {"accept", ars__request_interrupt};
 
 static void freed(ars__source *source)
 {
     const ars_alloc *alloc = source->hub->alloc;
-    alloc->free(alloc->ctx, ARS__MEMBER(source, ars_listener, source), sizeof(ars_listener), 64);
+    ars_listener *listener = ARS__MEMBER(source, ars_listener, source);
+    ars__serve_listener_gone(listener);
+    alloc->free(alloc->ctx, listener, sizeof *listener, 64);
 }
 
 /* ---- open ---- */
@@ -82,6 +79,8 @@ int ars_listener_open(ars_listener **out, const ars_addr *addr, const ars_listen
     ars_listener *listener = alloc->alloc(alloc->ctx, sizeof *listener, 64);
     if (!listener) return ARS_ENOMEM;
     memset(&listener->path, 0, sizeof listener->path);
+    listener->server = NULL;
+    listener->drained = 0;
 
     int fd = rc = listen_any(sa, len, opt ? opt : &none, loop->backend->nonblock);
     if (rc < 0) goto no_socket;

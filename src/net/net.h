@@ -4,7 +4,8 @@
 
 /* What the files of this layer share. */
 
-#include <arsenal/conn.h>
+#include <arsenal/listener.h>
+#include <sys/un.h>
 
 #include "io/home.h"
 
@@ -14,6 +15,19 @@ struct sockaddr;
 struct ars_conn {
     ars__source source;
 };
+
+typedef struct ars__server ars__server; /* serve.c */
+
+struct ars_listener {
+    ars__source source;
+    /* Guarded by the hub's lock: */
+    ars__server *server;     /* who serves it, or NULL */
+    unsigned drained;        /* nobody may serve it any more */
+    struct sockaddr_un path; /* of a unix socket that lies in the file system; else empty */
+};
+
+/* It is about to be freed. */
+void ars__serve_listener_gone(ars_listener *listener);
 
 /* Memory for a connection, not yet open; NULL without memory. */
 ars_conn *ars__conn_alloc(ars__hub *hub);

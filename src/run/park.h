@@ -43,8 +43,11 @@ typedef struct ars__wait_class {
 
 /* The running task, NULL on a plain thread. */
 ars__task *ars__task_self(void);
-/* Its worker.  A task never changes it once it has run. */
+/* Its worker.  A task never changes it once it has run, unless it migrates. */
 ars__worker *ars__task_worker(const ars__task *task);
+int ars__task_migrates(const ars__task *task);
+/* Ends what the running task has left open, as its own end would: scopes, groups that it has not waited for. */
+void ars__task_tidy(ars__task *self);
 /* Its worker's poller, or NULL. */
 ars__poller *ars__task_poller(const ars__task *task);
 /* What it was parked with. */
@@ -90,6 +93,8 @@ void ars__ready_prefetch(const ars__task *task);
 /* The worker's poller, NULL before the first I/O call; installed once. */
 ars__poller *ars__worker_poller(const ars__worker *worker);
 void ars__worker_set_poller(ars__worker *worker, ars__poller *poller);
+/* Its number, counted from 1. */
+unsigned ars__worker_number(const ars__worker *worker);
 /* The runtime's allocator and chosen backend. */
 const ars_alloc *ars__worker_alloc(const ars__worker *worker);
 unsigned ars__worker_backend(const ars__worker *worker);

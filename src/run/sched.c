@@ -433,7 +433,7 @@ static ars__task *idle(ars__worker *w)
     if (ARS__UNLIKELY(ars_atomic_u32_load_relaxed(&w->rt->stop))) return &w->base;
     if (w->rt->n > 1) {
         if (w->poller) w->poller->ops->turn(w->poller, 0);
-        if (w->head != w->tail) return NULL;
+        if (w->head != w->tail || w->next) return NULL;
         task = search(w);
         if (task || !ars__inbox_empty(&w->inbox)) {
             pass_on(w);
@@ -670,6 +670,11 @@ ars__task *ars__task_self(void)
 {
     ars__worker *w = ars__worker_here();
     return w ? w->current : NULL;
+}
+
+int ars__task_migrates(const ars__task *task)
+{
+    return (task->ctx.flags & ARS__MIGRATES) != 0;
 }
 
 ars__worker *ars__task_worker(const ars__task *task)

@@ -170,14 +170,19 @@ void ars__tell_drainer(ars_runtime *rt)
     if (drainer) ars__wake(drainer, 0, ARS__WAKE_TAIL);
 }
 
+void ars__task_tidy(ars__task *task)
+{
+    if (ARS__UNLIKELY(task->outermost != NULL)) ars__scope_prune(task, NULL);
+    if (ARS__UNLIKELY(task->groups != NULL)) ars__task_finish_groups(task);
+}
+
 /* The task has run: everything that was its own goes, its group learns of it. */
 static void end(ars__task *task, int result, int *result_out)
 {
     ars__worker *worker = task->worker;
     ars__group *group = task->group;
-    if (ARS__UNLIKELY(task->outermost != NULL)) ars__scope_prune(task, NULL);
-    if (ARS__UNLIKELY(task->groups != NULL)) {
-        ars__task_finish_groups(task);
+    if (ARS__UNLIKELY(task->outermost || task->groups)) {
+        ars__task_tidy(task);
         worker = task->worker;
     }
     ars__locks_task_ended(task);

@@ -69,6 +69,11 @@ const ars_alloc *ars__worker_alloc(const ars__worker *worker)
     return worker->rt->alloc;
 }
 
+unsigned ars__worker_number(const ars__worker *worker)
+{
+    return worker->id + 1;
+}
+
 unsigned ars__worker_backend(const ars__worker *worker)
 {
     return worker->rt->config.backend;

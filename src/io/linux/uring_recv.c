@@ -240,7 +240,7 @@ static void end_reader(ars__source *source, int32_t result)
     source->reader = NULL;
     /* Who only waits for something to read leaves errors to the read. */
     if (ARS__UNLIKELY(result < 0 && reader->kind == ARS__READY)) {
-        source->error = result;
+        source->error = (int16_t)result;
         result = 0;
     }
     reader->done(reader, reader->kind == ARS__POLL_IN && result >= 0 ? 1 : result);
@@ -250,7 +250,10 @@ static void end_reader(ars__source *source, int32_t result)
 static void wait_on(ars__uring *u, ars__source *source, unsigned expect)
 {
     int32_t rc = arm_recv(u, source, source->reader->kind == ARS__POLL_IN ? POLL_ONLY : expect);
-    if (rc < 0) end_reader(source, rc);
+    if (rc == 0) return;
+    ars__request *reader = source->reader;
+    source->reader = NULL;
+    reader->done(reader, rc);
 }
 
 static void deliver(ars__uring *u, ars__source *source, unsigned id, unsigned len)
@@ -314,7 +317,7 @@ static void receive_failed(ars__uring *u, ars__source *source, int32_t error)
     } else if (source->reader) {
         end_reader(source, error);
     } else {
-        source->error = error;
+        source->error = (int16_t)error;
     }
 }
 
@@ -448,7 +451,5 @@ int32_t ars__uring_await(ars__uring *u, ars__source *source)
 {
     if (is_ready(source)) return 0;
     int32_t rc = arm(u, source, EXPECT_NONE);
-    if (rc == 0) return ARS__PENDING;
-    source->error = rc;
-    return 0;
+    return rc < 0 ? rc : ARS__PENDING;
 }
