@@ -30,6 +30,13 @@ static inline ars__task *ars__fresh_pop(ars__worker *w)
     return ars_atomic_ptr_load_relaxed(ars__deque_cell(deque, bottom));
 }
 
+/* Whether there are none; for the owner. */
+static inline int ars__fresh_none(const ars__worker *w)
+{
+    return ars_atomic_u64_load_relaxed(&w->deque.bottom) ==
+           ars_atomic_u64_load_relaxed(&w->deque.top);
+}
+
 /* Whether a task has not run and can begin without further ado. */
 static inline int ars__fresh_plain(const ars__task *task)
 {

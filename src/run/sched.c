@@ -14,10 +14,7 @@
 #include "os/os.h"
 #include "run/fresh.h"
 
-enum {
-    RING_FIRST = 256,
-    AHEAD = 8 /* how far ahead of their turn stacks are prefetched */
-};
+enum { RING_FIRST = 256 };
 
 _Thread_local ars__worker *ars__worker_tls;
 
@@ -129,14 +126,7 @@ static ARS__NOINLINE void unspill(ars__worker *w)
 static inline ars__task *pop(ars__worker *w)
 {
     ars__task *task = w->ready[w->head++ & w->mask];
-    uint32_t left = w->tail - w->head;
-    /* A task's first line twice as far ahead as its stack, whose address that line holds. */
-    if (left > 2 * AHEAD) {
-        __builtin_prefetch(w->ready[(w->head + 2 * AHEAD) & w->mask], 1);
-        __builtin_prefetch(w->ready[(w->head + AHEAD) & w->mask]->ctx.sp, 1);
-    } else if (left > 1) {
-        __builtin_prefetch(w->ready[(w->head + 1) & w->mask]->ctx.sp, 1);
-    }
+    ars__ready_ahead(w, w->head, w->tail);
     return task;
 }
 
@@ -239,6 +229,7 @@ static void deliver(ars__worker *w, ars__task *task)
         ars__slab_cache_put(&w->tasks, task);
         return;
     }
+    if (events & ARS__CANCELLED) task->ctx.flags &= ~(uint32_t)ARS__CAREFREE;
     if (events & ARS__STARTED) {
         push(w, task);
         return;
@@ -362,6 +353,7 @@ static inline void adopt(ars__worker *w, ars__task *task)
     /* Release: whoever finds the bit gone finds the new worker. */
     ars_atomic_u32_and_acq_rel(&task->events, ~(uint32_t)ARS__MOVING);
     if (task->linked) task->linked = ARS__IN_GROUP_LOOK;
+    task->ctx.flags &= ~(uint32_t)ARS__CAREFREE;
 }
 
 /* Gives a new task its stack, or keeps it for later. */
@@ -542,14 +534,11 @@ static ARS__NOINLINE int switch_slow(ars__worker *w, ars__task *me, ars__task *n
     return result;
 }
 
-/* Flags that ask for more than a switch. */
-#define SLOW (~(uint32_t)ARS__COPIED)
-
 static inline int switch_to(ars__worker *w, ars__task *me, ars__task *next)
 {
     w->current = next;
     w->switches++;
-    if (ARS__SAN_FIBERS || ARS__UNLIKELY((me->ctx.flags | next->ctx.flags) & SLOW))
+    if (ARS__SAN_FIBERS || ARS__UNLIKELY((me->ctx.flags | next->ctx.flags) & ~ARS__PLAIN))
         return switch_slow(w, me, next);
     return ars__ctx_switch(&me->ctx, &next->ctx);
 }
@@ -570,7 +559,7 @@ static ARS__NOINLINE int switch_fresh(ars__worker *w, ars__task *me)
         return switch_picked(w, me);
     w->budget = ARS__BUDGET;
     char *stack_top = w->spare;
-    if (ARS__UNLIKELY(!stack_top || !ars__fresh_plain(task) || me->ctx.flags & SLOW)) {
+    if (ARS__UNLIKELY(!stack_top || !ars__fresh_plain(task) || me->ctx.flags & ~ARS__PLAIN)) {
         task = settle(w, task);
         return task ? switch_to(w, me, task) : switch_picked(w, me);
     }
@@ -632,8 +621,9 @@ void ars__sched_loop(ars__worker *w)
 }
 
 /* Everybody runs before the yielder does again: a new task takes a place in the ring before it. */
-static ARS__NOINLINE int yield_slow(ars__worker *w, ars__task *self)
+int ars__sched_yield(ars__worker *w, ars__task *self)
 {
+    self->ctx.result = 0;
     if (w->next) {
         push(w, w->next);
         w->next = NULL;
@@ -646,22 +636,6 @@ static ARS__NOINLINE int yield_slow(ars__worker *w, ars__task *self)
     }
     push(w, self);
     return switch_to(w, self, pick(w));
-}
-
-int ars__sched_yield(ars__worker *w, ars__task *self)
-{
-    self->ctx.result = 0;
-    /* The fast path makes no call but the switch, so that it keeps nothing on the stack. */
-    uint32_t ready = w->tail - w->head;
-    if (ARS__UNLIKELY(ready == 0 || ready > w->mask || w->tick <= 1 || w->next || w->spill_first ||
-                      ars_deque_size(&w->deque) > 0))
-        return yield_slow(w, self);
-    ars__task *next = w->ready[w->head & w->mask];
-    if (ARS__UNLIKELY((next->ctx.flags & ARS__NEW) | self->ctx.flags)) return yield_slow(w, self);
-    w->ready[w->tail++ & w->mask] = self;
-    w->tick--;
-    w->budget = ARS__BUDGET;
-    return switch_to(w, self, pop(w));
 }
 
 /* ---- park.h ---- */

@@ -43,7 +43,7 @@ typedef struct ars__scope ars__scope;
 
 /* ---- tasks ---- */
 
-/* ctx.flags: a switch away from a task with any of these takes the slow path. */
+/* ctx.flags */
 enum {
     ARS__NEW = 1u << 0,      /* has no stack yet */
     ARS__FPENV = 1u << 1,    /* ARS_TASK_FPENV */
@@ -51,8 +51,15 @@ enum {
     ARS__MIGRATES = 1u << 3, /* ARS_TASK_MIGRATES */
     ARS__SELECTS = 1u << 4,  /* woken from a select: ars__select_clean() before it runs */
     ARS__COPIED = 1u << 5,   /* new: its argument lies in 'args' */
-    ARS__SIZED = 1u << 6     /* new: times the class of its stack, 0 to ARS__STACK_CLASSES - 1 */
+    /*
+     * It is in its group's list, under no scope, and was not cancelled when it
+     * last looked: a cancel since then comes by mail, which takes the flag away.
+     */
+    ARS__CAREFREE = 1u << 6,
+    ARS__SIZED = 1u << 7 /* new: times the class of its stack, 0 to ARS__STACK_CLASSES - 1 */
 };
+/* A switch from or to a task with any other flag takes the slow path. */
+#define ARS__PLAIN ((uint32_t)(ARS__COPIED | ARS__CAREFREE))
 
 /* task->events; the first three are mail. */
 enum {
@@ -434,6 +441,27 @@ void ars__task_mail(ars__task *task, uint32_t event);
 void ars__sched_drain(ars__worker *worker);
 /* A ready task takes its place behind the others. */
 void ars__sched_push(ars__worker *worker, ars__task *task);
+
+enum { ARS__AHEAD = 16 /* how far ahead of their turn stacks are prefetched */ };
+
+/*
+ * After one task has been taken from the ready ring: touches those whose turn
+ * comes soon.  Always inline: gcc takes a function that only prefetches for one
+ * that does nothing, and drops calls of it.
+ */
+static inline __attribute__((always_inline)) void ars__ready_ahead(const ars__worker *worker,
+                                                                   uint32_t head, uint32_t tail)
+{
+    ars__task **ready = worker->ready;
+    uint32_t mask = worker->mask, left = tail - head;
+    /* A task's first line twice as far ahead as its stack, whose address that line holds. */
+    if (ARS__LIKELY(left > 2 * ARS__AHEAD)) {
+        __builtin_prefetch(ready[(head + 2 * ARS__AHEAD) & mask], 1);
+        __builtin_prefetch(ready[(head + ARS__AHEAD) & mask]->ctx.sp, 1);
+    } else if (left > 1) {
+        __builtin_prefetch(ready[(head + 1) & mask]->ctx.sp, 1);
+    }
+}
 
 /* ---- thread.c: plain threads as waiters ---- */
 

@@ -96,6 +96,7 @@ static int enter(ars_scope *handle, ars_time deadline, uint32_t shield, const vo
         self->outermost = scope;
     self->innermost = scope;
     self->scope_limit = scope->limit;
+    self->ctx.flags &= ~(uint32_t)ARS__CAREFREE;
     self->shields += (uint16_t)shield;
     return 0;
 }

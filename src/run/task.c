@@ -307,29 +307,6 @@ const char *ars__task_name(const ars__task *task)
 
 /* ---- <arsenal/task.h> ---- */
 
-static ARS__NOINLINE int yield_checked(ars__worker *worker, const void *frame)
-{
-    ars__task *self;
-    if (!worker) {
-        ars__os_thread_yield();
-        return 0;
-    }
-    self = worker->current;
-    ars__sched_yield(worker, self);
-    return ars__wait_enter_at(self, ARS_FOREVER, frame);
-}
-
-int ars_yield(void)
-{
-    ars__worker *worker = ars__worker_here();
-    if (ARS__UNLIKELY(!worker)) return yield_checked(NULL, NULL);
-    ars__task *self = worker->current;
-    if (ARS__UNLIKELY(self->outermost || self->scope_limit != ARS_FOREVER ||
-                      ars_atomic_u32_load_relaxed(&self->group->reason)))
-        return yield_checked(worker, __builtin_dwarf_cfa());
-    return ars__sched_yield(worker, self);
-}
-
 static void sleep_interrupt(ars__task *task, int why)
 {
     ars__ready(task, why == ARS_ETIMEDOUT ? 0 : why);
