@@ -20,8 +20,10 @@
 
 #if ARS__ASSERTS
 extern int (*ars__point_hook)(const char *name);
+#define ARS__POINTS     (ARS__UNLIKELY(ars__point_hook != 0)) /* whether there is one */
 #define ARS_POINT(name) (ARS__UNLIKELY(ars__point_hook != 0) ? ars__point_hook(name) : 0)
 #else
+#define ARS__POINTS     0
 #define ARS_POINT(name) 0
 #endif
 

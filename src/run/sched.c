@@ -640,27 +640,6 @@ int ars__sched_yield(ars__worker *w, ars__task *self)
 
 /* ---- park.h ---- */
 
-ars__task *ars__task_self(void)
-{
-    ars__worker *w = ars__worker_here();
-    return w ? w->current : NULL;
-}
-
-int ars__task_migrates(const ars__task *task)
-{
-    return (task->ctx.flags & ARS__MIGRATES) != 0;
-}
-
-ars__worker *ars__task_worker(const ars__task *task)
-{
-    return task->worker;
-}
-
-void *ars__task_object(const ars__task *task)
-{
-    return task->object;
-}
-
 static ARS__NOINLINE void spend_budget(ars__worker *w, ars__task *self)
 {
     w->tick = 1; /* the slice is over: time and I/O get their turn, not only tasks that are ready */
@@ -798,13 +777,6 @@ void ars__wake(ars__task *task, int32_t result, enum ars__how how)
     if (before) push(w, before);
 }
 
-void ars__ready_prefetch(const ars__task *task)
-{
-    __builtin_prefetch(task, 1);
-    __builtin_prefetch((const char *)task + 64, 1);
-    __builtin_prefetch(task->ctx.sp, 1);
-}
-
 void ars__task_interrupt(ars__task *task, int why)
 {
     ARS__ASSERT(task->wait);
@@ -812,26 +784,4 @@ void ars__task_interrupt(ars__task *task, int why)
     (void)ARS_POINT("interrupt");
     task->interrupted = 1;
     task->wait->interrupt(task, why);
-}
-
-void ars__task_selects(ars__task *task)
-{
-    task->ctx.flags |= ARS__SELECTS;
-}
-
-int ars__task_claim(ars__task *task)
-{
-    return !(ars_atomic_u32_or_acq_rel(&task->events, ARS__CLAIMED) & ARS__CLAIMED);
-}
-
-void ars__task_unclaim(ars__task *task)
-{
-    ars_atomic_u32_and_acq_rel(&task->events, ~(uint32_t)ARS__CLAIMED);
-}
-
-ars__node *ars__task_node(ars__task *task, void *value)
-{
-    task->node.who = (uintptr_t)task;
-    task->node.value = value;
-    return &task->node;
 }

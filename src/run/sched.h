@@ -27,6 +27,7 @@
 #include <arsenal/spin.h>
 
 #include "base/assert.h"
+#include "base/point.h"
 #include "base/san.h"
 #include "coro/ctx.h"
 #include "coro/stack.h"
@@ -567,6 +568,7 @@ static inline int ars__task_cancelled(ars__task *task)
  */
 static inline int ars__wait_enter_fast(ars__worker *worker, const ars__task *self)
 {
+    if (ARS__POINTS) return 0; /* at "enter" others may want to come in between */
     if (ARS__UNLIKELY(worker->budget <= 0 || self->outermost || self->scope_limit != ARS_FOREVER ||
                       ars_atomic_u32_load_relaxed(&self->group->reason)))
         return 0;

@@ -35,6 +35,58 @@ int ars__thread_park(ars__task *self)
     return self->ctx.result;
 }
 
+/* ---- what others may know of a task ---- */
+
+ars__task *ars__task_self(void)
+{
+    ars__worker *w = ars__worker_here();
+    return w ? w->current : NULL;
+}
+
+int ars__task_migrates(const ars__task *task)
+{
+    return (task->ctx.flags & ARS__MIGRATES) != 0;
+}
+
+ars__worker *ars__task_worker(const ars__task *task)
+{
+    return task->worker;
+}
+
+void *ars__task_object(const ars__task *task)
+{
+    return task->object;
+}
+
+void ars__ready_prefetch(const ars__task *task)
+{
+    __builtin_prefetch(task, 1);
+    __builtin_prefetch((const char *)task + 64, 1);
+    __builtin_prefetch(task->ctx.sp, 1);
+}
+
+void ars__task_selects(ars__task *task)
+{
+    task->ctx.flags |= ARS__SELECTS;
+}
+
+int ars__task_claim(ars__task *task)
+{
+    return !(ars_atomic_u32_or_acq_rel(&task->events, ARS__CLAIMED) & ARS__CLAIMED);
+}
+
+void ars__task_unclaim(ars__task *task)
+{
+    ars_atomic_u32_and_acq_rel(&task->events, ~(uint32_t)ARS__CLAIMED);
+}
+
+ars__node *ars__task_node(ars__task *task, void *value)
+{
+    task->node.who = (uintptr_t)task;
+    task->node.value = value;
+    return &task->node;
+}
+
 /* ---- for the I/O layer ---- */
 
 ars__poller *ars__worker_poller(const ars__worker *worker)
