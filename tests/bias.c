@@ -127,7 +127,7 @@ static void each_comes(size_t elem, size_t cap)
             long values[ROOM];
             CHECK_EQ(ars_chan_new(&chan, elem, cap, NULL), 0);
             for (int again = 0; again < 2; again++) {
-                alone(chan, 2 * ARS__STREAK);
+                alone(chan, 4 * ARS__STREAK);
                 uint64_t before = barriers();
                 comes(comers[k], chan, as_thread);
                 expect_barriers(before, 1);
@@ -163,6 +163,27 @@ static int not_granted_early(void *arg)
         ars_chan_free(chan);
     }
     expect_barriers(before, 0);
+    return 0;
+}
+
+/* What is taken away again and again is granted ever more rarely. */
+static int granted_more_rarely(void *arg)
+{
+    ars_chan *chan;
+    long value, needed = 0;
+    (void)arg;
+    CHECK_EQ(ars_chan_new(&chan, sizeof(long), 0, NULL), 0);
+    for (int times = 0; times < 4 && works(); times++) {
+        long uses = 0, step = ARS__STREAK / 4;
+        for (uint64_t before = barriers(); barriers() == before; uses += step) {
+            alone(chan, uses + step);
+            comes(comes_to_give_up, chan, 1);
+        }
+        CHECK(uses > needed);
+        needed = uses;
+    }
+    CHECK_EQ(ars_chan_recv(chan, &value, 0), ARS_ETIMEDOUT);
+    ars_chan_free(chan);
     return 0;
 }
 
@@ -349,6 +370,11 @@ static void run_not_granted_early(void)
     crew_run(not_granted_early, 2, 1);
 }
 
+static void run_granted_more_rarely(void)
+{
+    crew_run(granted_more_rarely, 2, 1);
+}
+
 static void run_in_the_middle(void)
 {
     crew_run(in_the_middle, 2, 0);
@@ -378,6 +404,7 @@ static void run_refused(void)
 static const test_case cases[] = {
     {"taken_away", run_taken_away},
     {"not_granted_early", run_not_granted_early},
+    {"granted_more_rarely", run_granted_more_rarely},
     {"in_the_middle", run_in_the_middle},
     {"one_to_one", run_one_to_one},
     {"closed_in_the_middle", run_closed_in_the_middle},

@@ -36,8 +36,11 @@ static void barrier(void)
 
 ARS__NOINLINE void ars__bias_end(ars__bias *bias)
 {
+    uintptr_t claim = bias->claim & ~(uintptr_t)ARS__BIAS_MASK;
     int biased = (bias->claim & ARS__BIASED) != 0;
-    bias->claim &= ~(uintptr_t)ARS__BIAS_MASK;
+    if (biased && (claim & ARS__BIAS_LOW) < ARS__BIAS_LOW - ARS__BIAS_MASK)
+        claim += ARS__BIAS_TAKEN;
+    bias->claim = claim;
     if (!biased) return;
     ars_atomic_ptr_store_relaxed(&bias->owner, NULL);
     barrier();

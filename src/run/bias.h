@@ -24,7 +24,8 @@
  * stays the same even when it has lost the section.
  *
  * The barrier costs microseconds: so the section is granted only after a
- * streak of uses with nobody else around, which makes it cheap on average.
+ * streak of uses with nobody else around, which makes it cheap on average; and
+ * what is taken away again and again takes twice as long a streak each time.
  */
 
 #include <arsenal/atomic.h>
@@ -35,7 +36,9 @@ enum {
     ARS__BIASED = 1,
     ARS__ALONE = 2, /* nobody else has had the lock since the owner set it */
     ARS__BIAS_MASK = 3,
-    ARS__STREAK = 1024 /* uses, about, before the section is granted */
+    ARS__BIAS_TAKEN = 4, /* what is above the mask counts how often it was taken away, up to 15 */
+    ARS__BIAS_LOW = 63,  /* of a worker's address */
+    ARS__STREAK = 1024   /* uses, about, before the section is granted for the first time */
 };
 
 /*
@@ -43,7 +46,7 @@ enum {
  * write; 'owner' should not: it is looked at before the lock is taken.
  */
 typedef struct ars__bias {
-    uintptr_t claim;      /* the only one who can be owner, | ARS__BIASED or ARS__ALONE; locked */
+    uintptr_t claim; /* the only one who can be owner, with ARS__BIASED or ARS__ALONE; locked */
     ars_atomic_ptr owner; /* NULL, or who has the section; written with the lock held */
     ars_atomic_u32 busy;
     uint32_t streak; /* locked */
@@ -79,28 +82,31 @@ static inline void ars__bias_leave(ars__bias *bias)
 static inline int ars__bias_is_foreign(const ars__bias *bias, const void *me)
 {
     return ARS__UNLIKELY((bias->claim & ARS__BIAS_MASK) &&
-                         (bias->claim & ~(uintptr_t)ARS__BIAS_MASK) != (uintptr_t)me);
+                         (bias->claim & ~(uintptr_t)ARS__BIAS_LOW) != (uintptr_t)me);
 }
 
 /* Worker 'me', which has the lock, may have the section if it is the only one that ever could. */
 static inline void ars__bias_grant(ars__bias *bias, void *me)
 {
     uintptr_t claim = bias->claim & ~(uintptr_t)ARS__BIAS_MASK;
-    if ((claim && claim != (uintptr_t)me) || !ars_atomic_u32_load_relaxed(&ars__bias_usable))
-        return;
-    bias->claim = (uintptr_t)me | ARS__BIASED;
+    if (!ars_atomic_u32_load_relaxed(&ars__bias_usable)) return;
+    if (!claim) claim = (uintptr_t)me;
+    if ((claim & ~(uintptr_t)ARS__BIAS_LOW) != (uintptr_t)me) return;
+    bias->claim = claim | ARS__BIASED;
     ars_atomic_ptr_store_relaxed(&bias->owner, me);
 }
 
 /* Worker 'me', which has the lock, has used it so often since it last said so. */
 static inline void ars__bias_use(ars__bias *bias, void *me, uint32_t uses)
 {
-    if (bias->claim == ((uintptr_t)me | ARS__ALONE)) {
+    uintptr_t claim = bias->claim, low = claim & ARS__BIAS_LOW;
+    if (claim && claim - low != (uintptr_t)me) return;
+    if (low & ARS__ALONE) {
         bias->streak += uses < ARS__STREAK ? uses : ARS__STREAK;
-        if (bias->streak >= ARS__STREAK) ars__bias_grant(bias, me);
-    } else if (!bias->claim || bias->claim == (uintptr_t)me) {
+        if (bias->streak >> low / ARS__BIAS_TAKEN >= ARS__STREAK) ars__bias_grant(bias, me);
+    } else if (!(low & ARS__BIASED)) {
         bias->streak = 0;
-        bias->claim = (uintptr_t)me | ARS__ALONE;
+        bias->claim = (uintptr_t)me | low | ARS__ALONE;
     }
 }
 

@@ -12,6 +12,7 @@
 #include "run/lane.h"
 
 ARS__STATIC_ASSERT(offsetof(ars_chan, bias.owner) == 64);
+ARS__STATIC_ASSERT(_Alignof(ars__worker) > ARS__BIAS_LOW);
 
 enum {
     SHAPES = ARS_CHAN_SPSC | ARS_CHAN_MPSC,

@@ -31,9 +31,9 @@ static int barrier_of_model(void)
     return 0;
 }
 
-static char workers[2]; /* addresses of workers */
-#define OWNER   ((void *)&workers[0])
-#define ANOTHER ((void *)&workers[1])
+static ARS__ALIGNED(64) char workers[2][64]; /* addresses of workers */
+#define OWNER   ((void *)workers[0])
+#define ANOTHER ((void *)workers[1])
 
 static ars__bias bias;
 static ars_spin lock;
