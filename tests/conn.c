@@ -105,6 +105,40 @@ static int half_close_task(void *arg)
 }
 BACKEND_CASE(half_close)
 
+static int send_and_end(void *arg)
+{
+    const int *fd = arg;
+    plain_send(*fd, "last", 4);
+    CHECK_EQ(shutdown(*fd, SHUT_WR), 0);
+    return 0;
+}
+
+/* Data and the end at almost the same time, while a read waits, on a socket of each family. */
+static int end_at_once_task(void *arg)
+{
+    (void)arg;
+    for (int i = 0; i < 2; i++) {
+        char buf[8];
+        int fds[2];
+        peer p;
+        if (i == 0) {
+            p = peer_open();
+        } else {
+            CHECK_EQ(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), 0);
+            p.fd = fds[1];
+            CHECK_EQ(ars_conn_from_fd(&p.conn, fds[0]), 0);
+        }
+        ars_group group;
+        start(&group, send_and_end, &p.fd);
+        CHECK_EQ(ars_conn_read(p.conn, buf, sizeof buf, soon()), 4);
+        CHECK_EQ(ars_conn_read(p.conn, buf, sizeof buf, soon()), 0);
+        CHECK_EQ(ars_group_wait(&group, soon()), 0);
+        peer_close(&p);
+    }
+    return 0;
+}
+BACKEND_CASE(end_at_once)
+
 static int reset_task(void *arg)
 {
     (void)arg;
@@ -772,6 +806,7 @@ static const test_case cases[] = {
     {"reads_in_pieces", reads_in_pieces},
     {"dribble", dribble},
     {"half_close", half_close},
+    {"end_at_once", end_at_once},
     {"reset", reset},
     {"second_reader", second_reader},
     {"read_deadlines", read_deadlines},

@@ -149,6 +149,8 @@ struct ars__source {
     uint8_t sending : 1;
     uint8_t cancel_owed : 1; /* a cancel could not be submitted yet */
     uint8_t eof : 1;
+    uint8_t known : 1;  /* what follows has been found out */
+    uint8_t single : 1; /* its receives bring one completion each */
     /* Of epoll and poll: what the kernel said last. */
     uint8_t readable : 1;
     uint8_t writable : 1;

@@ -30,6 +30,24 @@ static unsigned share(const ars__uring *u)
 }
 
 /*
+ * Whether a receive must not be multishot.  Where data and the end of a unix
+ * stream come at almost the same time, a multishot receive may take both
+ * wake-ups for one, and then never completes for the end (Linux 6.18); TCP
+ * hints at more to read until its end has been read.
+ */
+static int is_single(ars__source *source)
+{
+    if (ARS__UNLIKELY(!source->known)) {
+        int family = AF_UNSPEC;
+        uint32_t len = sizeof family;
+        ars__os_getsockopt(source->fd, SOL_SOCKET, SO_DOMAIN, &family, &len);
+        source->single = family != AF_INET && family != AF_INET6;
+        source->known = 1;
+    }
+    return source->single;
+}
+
+/*
  * Lets data come.  When all buffers are in use, a poll takes the receive's
  * place and the reader's own memory the buffer's, so that connections that
  * nobody reads cannot stop the others; and so it is for what must not be
@@ -44,10 +62,13 @@ static int32_t arm_recv(ars__uring *u, ars__source *source, unsigned expect)
     sqe->user_data = ars__uring_data(source, ARS__TAG_RECV);
     if (ARS__LIKELY(u->bufs.free > 0 && source->kind == ARS__STREAM && expect != POLL_ONLY)) {
         sqe->opcode = IORING_OP_RECV;
-        sqe->ioprio = (uint16_t)(IORING_RECV_MULTISHOT | expect);
+        sqe->ioprio = (uint16_t)expect;
         sqe->flags = IOSQE_BUFFER_SELECT;
         sqe->buf_group = ARS__BUFS_GROUP;
-        if (u->caps) sqe->file_index = share(u) * ARS__BUFS_SIZE; /* its optlen */
+        if (!is_single(source)) {
+            sqe->ioprio |= IORING_RECV_MULTISHOT;
+            if (u->caps) sqe->file_index = share(u) * ARS__BUFS_SIZE; /* its optlen */
+        }
     } else {
         sqe->opcode = IORING_OP_POLL_ADD;
         sqe->poll32_events = EPOLLIN | EPOLLRDHUP;
