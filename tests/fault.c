@@ -5,7 +5,7 @@
 
 #include <sys/socket.h>
 
-#include "os/os.h"
+#include "chaos_calls.h"
 #include "test.h"
 
 /* What the calls can give, after the manual pages and what sandboxes add; {1, 0} ends a list. */
@@ -72,7 +72,7 @@ static const fault_error e_uring_register[] = {FOREVER(ARS_EINVAL), FOREVER(ARS_
 #undef FOREVER
 #undef PASSING
 
-/* X(how, type, name, errors, parameters, arguments); how: a rule replaces the call, comes AFTER it, or is for a transfer. */
+/* X(how, type, name, errors, parameters, arguments); how: a rule replaces the call, comes AFTER it, or is for a transfer; CHAOS: the call goes on to chaos.c. */
 #define SITES(X)                                                                                   \
     X(PLAIN, ars_time, now, e_none, (void), ())                                                    \
     X(PLAIN, size_t, page_size, e_none, (void), ())                                                \
@@ -147,23 +147,23 @@ static const fault_error e_uring_register[] = {FOREVER(ARS_EINVAL), FOREVER(ARS_
     X(PLAIN, int, interface_index, e_open, (const char *name), (name))                             \
     X(PLAIN, int, interface_name, e_open, (unsigned index, char name[ARS__OS_INTERFACE_NAME]),     \
       (index, name))                                                                               \
-    X(PLAIN, int, poll_wait, e_poll_wait, (struct pollfd * fds, unsigned n, ars_time deadline),    \
+    X(CHAOS, int, poll_wait, e_poll_wait, (struct pollfd * fds, unsigned n, ars_time deadline),    \
       (fds, n, deadline))                                                                          \
     X(PLAIN, int, epoll_create, e_open, (void), ())                                                \
     X(PLAIN, int, epoll_ctl, e_epoll_ctl, (int ep, int op, int fd, struct epoll_event *ev),        \
       (ep, op, fd, ev))                                                                            \
-    X(PLAIN, int, epoll_wait, e_epoll_wait,                                                        \
+    X(CHAOS, int, epoll_wait, e_epoll_wait,                                                        \
       (int ep, struct epoll_event *evs, int n, ars_time deadline), (ep, evs, n, deadline))         \
-    X(PLAIN, int, uring_setup, e_uring_setup, (unsigned entries, struct io_uring_params *p),       \
+    X(CHAOS, int, uring_setup, e_uring_setup, (unsigned entries, struct io_uring_params *p),       \
       (entries, p))                                                                                \
-    X(PLAIN, int, uring_enter, e_uring_enter,                                                      \
+    X(CHAOS, int, uring_enter, e_uring_enter,                                                      \
       (int ring, unsigned submit, unsigned wait, unsigned flags, const void *arg, size_t size),    \
       (ring, submit, wait, flags, arg, size))                                                      \
     X(PLAIN, int, uring_register, e_uring_register,                                                \
       (int ring, unsigned op, void *arg, unsigned n), (ring, op, arg, n))                          \
-    X(PLAIN, int, uring_map, e_memory, (void **out, int ring, size_t size, uint64_t offset),       \
+    X(CHAOS, int, uring_map, e_memory, (void **out, int ring, size_t size, uint64_t offset),       \
       (out, ring, size, offset))                                                                   \
-    X(AFTER, int, uring_unmap, e_invalid, (void *p, size_t size), (p, size))
+    X(CHAOS_AFTER, int, uring_unmap, e_invalid, (void *p, size_t size), (p, size))
 
 #define INDEX(how, type, name, errors, parameters, arguments) SITE_##name,
 enum { SITES(INDEX) SITE_COUNT };
@@ -218,6 +218,13 @@ static unsigned hit(site *s, int64_t *value)
 #define WRAP_AFTER(type, name, arguments)                                                          \
     unsigned mode = hit(&sites[SITE_##name], &given);                                              \
     type result = __real_ars__os_##name arguments;                                                 \
+    return mode ? (type)given : result;
+#define WRAP_CHAOS(type, name, arguments)                                                          \
+    if (hit(&sites[SITE_##name], &given)) return (type)given;                                      \
+    return chaos_##name arguments;
+#define WRAP_CHAOS_AFTER(type, name, arguments)                                                    \
+    unsigned mode = hit(&sites[SITE_##name], &given);                                              \
+    type result = chaos_##name arguments;                                                          \
     return mode ? (type)given : result;
 #define WRAP_MOVES(type, name, arguments)                                                          \
     unsigned mode = hit(&sites[SITE_##name], &given);                                              \
