@@ -68,11 +68,6 @@ static void other_end(other *o, int signal)
         CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 0);
 }
 
-static unsigned char byte_at(unsigned seed, size_t i)
-{
-    return (unsigned char)(seed * 37u + i * 11u + (i >> 8));
-}
-
 /* ---- slow ones ---- */
 
 enum { SLOW_BYTES = 192 << 10, STEP = 24 << 10, SEEDS = 16, LINE = 24 };
@@ -106,13 +101,11 @@ static void read_slowly(int in, int out, void *arg)
         tell(fds[i], &i, sizeof i);
     }
     for (size_t at = 0; at < SLOW_BYTES; at += STEP) {
-        char buf[STEP];
+        unsigned char buf[STEP];
         size_t want = SLOW_BYTES - at < STEP ? SLOW_BYTES - at : STEP;
         for (unsigned i = 0; i < n; i++) {
             plain_recv(fds[i], buf, want);
-            for (size_t k = 0; k < want; k++)
-                if ((unsigned char)buf[k] != byte_at(i % SEEDS, at + k))
-                    FAIL("byte %zu is wrong", at + k);
+            stream_check(i % SEEDS, at, buf, want);
         }
         usleep(2000);
     }
@@ -135,7 +128,7 @@ static void write_slowly(int in, int out, void *arg)
     }
     for (size_t at = 0; at < LINE; at++) {
         for (unsigned i = 0; i < n; i++) {
-            unsigned char byte = byte_at(i, at);
+            unsigned char byte = stream_byte(i, at);
             CHECK_EQ(send(fds[i], &byte, 1, MSG_NOSIGNAL), 1);
         }
         usleep(2000);
@@ -179,7 +172,7 @@ static int serve_member(void *arg)
     } else {
         unsigned char line[LINE];
         read_exactly(m->conn, line, LINE);
-        for (size_t k = 0; k < LINE; k++) CHECK_EQ(line[k], byte_at(id, k));
+        stream_check(id, 0, line, LINE);
         CHECK_EQ(ars_conn_write(m->conn, "k", 1, NULL, soon()), 0);
     }
     ars_conn_close(m->conn);
@@ -236,8 +229,7 @@ static int slow(int slow_readers)
     memset(&c, 0, sizeof c);
     c.slow_readers = slow_readers;
     c.n = slow_count();
-    for (unsigned id = 0; id < SEEDS; id++)
-        for (size_t i = 0; i < SLOW_BYTES; i++) c.bytes[id][i] = byte_at(id, i);
+    for (unsigned id = 0; id < SEEDS; id++) stream_fill(id, 0, c.bytes[id], SLOW_BYTES);
     other o = other_begin(slow_readers ? read_slowly : write_slowly, NULL);
     tell(o.in, &addr, sizeof addr);
     tell(o.in, &c.n, sizeof c.n);

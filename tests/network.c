@@ -76,22 +76,6 @@ static ars_listener *listen_here(ars_addr *addr)
 
 /* ---- what is sent ---- */
 
-static unsigned char byte_at(unsigned seed, size_t i)
-{
-    return (unsigned char)(seed * 31u + i * 7u + (i >> 8));
-}
-
-static void fill(char *buf, unsigned seed, size_t at, size_t n)
-{
-    for (size_t i = 0; i < n; i++) buf[i] = (char)byte_at(seed, at + i);
-}
-
-static void check_bytes(const char *buf, unsigned seed, size_t at, size_t n)
-{
-    for (size_t i = 0; i < n; i++)
-        if ((unsigned char)buf[i] != byte_at(seed, at + i)) FAIL("byte %zu is wrong", at + i);
-}
-
 /* The caller closes it, when the other side has all: the kernel soon gives up on what nobody owns. */
 static int echo(void *arg)
 {
@@ -113,10 +97,10 @@ typedef struct talk {
 static int say(void *arg)
 {
     talk *t = arg;
-    char buf[3000];
+    unsigned char buf[3000];
     for (size_t at = 0, n; at < BYTES; at += n) {
         n = BYTES - at < sizeof buf ? BYTES - at : sizeof buf;
-        fill(buf, t->seed, at, n);
+        stream_fill(t->seed, at, buf, n);
         int rc = ars_conn_write(t->conn, buf, n, NULL, soon());
         if (rc < 0) return rc;
     }
@@ -126,11 +110,11 @@ static int say(void *arg)
 static int hear(void *arg)
 {
     talk *t = arg;
-    char buf[3000];
+    unsigned char buf[3000];
     size_t at = 0;
     int n;
     while ((n = ars_conn_read(t->conn, buf, sizeof buf, soon())) > 0) {
-        check_bytes(buf, t->seed, at, (size_t)n);
+        stream_check(t->seed, at, buf, (size_t)n);
         at += (size_t)n;
     }
     if (n == 0) CHECK_EQ(at, BYTES);
@@ -201,15 +185,15 @@ typedef struct cut {
 static int ping(void *arg)
 {
     cut *c = arg;
-    char buf[512];
+    unsigned char buf[512];
     int rc = 0;
     for (size_t at = 0; rc >= 0; at += sizeof buf) {
-        fill(buf, 3, at, sizeof buf);
+        stream_fill(3, at, buf, sizeof buf);
         rc = ars_conn_write(c->talk.conn, buf, sizeof buf, NULL, soon());
         for (size_t got = 0; rc >= 0 && got < sizeof buf; got += (size_t)rc) {
             rc = ars_conn_read(c->talk.conn, buf, sizeof buf - got, soon());
             if (rc == 0) rc = ARS_EPIPE;
-            if (rc > 0) check_bytes(buf, 3, at + got, (size_t)rc);
+            if (rc > 0) stream_check(3, at + got, buf, (size_t)rc);
         }
         c->rounds++;
     }
@@ -319,10 +303,10 @@ static void silence(void)
 static int say_hastily(void *arg)
 {
     talk *t = arg;
-    static char buf[BYTES];
+    static unsigned char buf[BYTES];
     size_t at = 0;
     long late = 0;
-    fill(buf, t->seed, 0, BYTES);
+    stream_fill(t->seed, 0, buf, BYTES);
     while (at < BYTES) {
         size_t sent;
         int rc =
