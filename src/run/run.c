@@ -370,6 +370,7 @@ int ars_run(ars_fn *fn, void *arg, const ars_config *config)
     if (rc == 0) rc = run_root(rt, fn, arg);
     if (!(ars_atomic_u32_load_relaxed(&rt->stop) & ARS__STOP_NOW)) {
         stop(rt, ARS__STOP_IDLE);
+        ars__san_acquire(rt); /* what workers have reported meanwhile */
         close_poller(first);
         leave_thread(first);
         destroy(rt);

@@ -110,8 +110,10 @@ void ars__stack_ended(ars__worker *w, ars__stack stack)
 {
     ars_runtime *rt = w->rt;
     /* The name may have gone with the task. */
-    if (ARS__UNLIKELY(ars__stack_smashed(stack)))
+    if (ARS__UNLIKELY(ars__stack_smashed(stack))) {
         ars__report(rt, "a task has overflowed its stack, and may have damaged another's");
+        ars__san_release(rt); /* the task was over before: this is not, for ars_run() */
+    }
     ars__stack_note *at = rt->config.stack_use ? ars__stack_header_of(stack)->note : NULL;
     if (!at) return;
     /* A worker that finds nothing else to run looks for work, polls and sleeps on this stack. */
