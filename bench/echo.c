@@ -32,10 +32,10 @@ enum { SERVERS_MAX = 12, SPARE_DESCRIPTORS = 64 };
 
 struct server {
     const char *system;
-    const char *path; /* beside this program */
-    const char *arguments[7];
-    const char *style; /* NULL: compared with all */
-    int counts;        /* tells its time outside of system calls */
+    const char *path;         /* beside this program */
+    const char *arguments[8]; /* ends with NULL */
+    const char *style;        /* NULL: compared with all */
+    int counts;               /* tells its time outside of system calls */
     int peer;
     struct process process;
     char address[64], version[32];
@@ -88,7 +88,7 @@ static int server_start(struct server *s, int cpu)
         setenv(USER_TICKS_ENV, fd, 1);
     }
     const char *argv[2 + sizeof s->arguments / sizeof *s->arguments] = {path};
-    for (int i = 0; i < 7; i++) argv[1 + i] = s->arguments[i];
+    for (int i = 0; i < 8; i++) argv[1 + i] = s->arguments[i];
     if (process_start(&s->process, s->system, argv, cpu)) return -1;
     if (process_line(&s->process, line, sizeof line, 10, NULL) != 1 ||
         sscanf(line, "listening at %63[^,], %*s %31s", s->address, s->version) < 1) {
@@ -238,8 +238,8 @@ static int choose(struct server *all, const struct load_shape *shape, const char
     all[n++] = (struct server)                                                                     \
     {                                                                                              \
         .system = (name), .path = (program),                                                       \
-        .arguments = {"127.0.0.1:0", "--backend", backend, "--workers", workers}, .style = (how),  \
-        .counts = (ticks)                                                                          \
+        .arguments = {"127.0.0.1:0", "--backend", backend, "--workers", workers, "--style", how},  \
+        .style = (how), .counts = (ticks)                                                          \
     }
 
     if (!two) {
@@ -250,6 +250,7 @@ static int choose(struct server *all, const struct load_shape *shape, const char
     }
     ARSENAL("arsenal", "../examples/echo", "task", 0);
     if (two) ARSENAL("arsenal again", "../examples/echo", "task", 0);
+    if (!two) ARSENAL("arsenal", "../examples/echo", "serve", 0);
     if (!two) all[n++] = (struct server){.system = "libuv", .path = "libuv_echo", .peer = 1};
     all[n++] = (struct server){
         .system = "tokio", .path = "tokio/release/echo", .arguments = {workers}, .peer = 1};
@@ -259,6 +260,7 @@ static int choose(struct server *all, const struct load_shape *shape, const char
     all[n++] = (struct server){
         .system = limit, .path = uring ? "raw_uring_ticks" : "raw_epoll_ticks", .counts = 1};
     ARSENAL("arsenal", "echo_ticks", "task", 1);
+    ARSENAL("arsenal", "echo_ticks", "serve", 1);
 #undef ARSENAL
     return n;
 }
@@ -284,6 +286,7 @@ static int bench_shape(const struct load_shape *shape, const char *backend, cons
         if (up[i]->counts) close(up[i]->ticks_fd);
     }
     if (rc == 0) records(up, n, shape, backend, "task", o);
+    if (rc == 0 && !two) records(up, n, shape, backend, "serve", o);
     return rc;
 }
 

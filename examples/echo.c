@@ -9,41 +9,50 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* An echo server: a task for each connection, and a graceful end on SIGINT or SIGTERM. */
+/*
+ * An echo server with a graceful end on SIGINT or SIGTERM.  A task for each
+ * connection, or (--style serve) only where a request is in progress.
+ */
 static struct server {
     ars_listener *listeners[64]; /* one for each worker; the system deals connections out */
-    unsigned workers;
+    unsigned workers, serves;
     ars_group group; /* the accepting tasks and the connections */
     ars_atomic_u64 connections, bytes;
 } server;
 
-/* Answers what has come; <= 0 at the end. */
-static int answer(ars_conn *conn)
+/* Answers what has come; <= 0 at the end.  'counted': the connection has been. */
+static int answer(ars_conn *conn, void *counted, void *arg)
 {
     char buf[1024];
-    int n = ars_conn_read(conn, buf, sizeof buf, ARS_FOREVER);
+    int rc, n = ars_conn_read(conn, buf, sizeof buf, ARS_FOREVER);
 
+    (void)arg;
+    if (!*(char *)counted) ars_atomic_u64_add_relaxed(&server.connections, 1);
+    *(char *)counted = 1;
     if (n <= 0) return n;
     ars_atomic_u64_add_relaxed(&server.bytes, (uint64_t)n);
-    int rc = ars_conn_write(conn, buf, (size_t)n, NULL, ARS_FOREVER);
-    return rc < 0 ? rc : 1;
+    rc = ars_conn_write(conn, buf, (size_t)n, NULL, ARS_FOREVER);
+    return rc < 0 ? rc : ARS_SERVE_KEEP;
 }
 
-static int serve(void *conn)
+static int converse(void *conn)
 {
-    ars_atomic_u64_add_relaxed(&server.connections, 1);
-    while (answer(conn) > 0) {}
+    char counted = 0;
+
+    while (answer(conn, &counted, NULL) > 0) {}
     ars_conn_close(conn);
     return 0;
 }
 
 static int accept_all(void *listener)
 {
+    static const ars_serve_opt opt = {.state_size = 1};
     ars_conn *conn;
     int rc;
 
+    if (server.serves) return ars_listener_serve(listener, answer, NULL, &opt, ARS_FOREVER);
     while ((rc = ars_listener_accept(listener, &conn, ARS_FOREVER)) != ARS_EBADF) {
-        if (rc == 0 && ars_group_go(&server.group, serve, conn, NULL) < 0) ars_conn_close(conn);
+        if (rc == 0 && ars_group_go(&server.group, converse, conn, NULL) < 0) ars_conn_close(conn);
         /* When descriptors or memory run out they may come back. */
         if (rc < 0 && ars_sleep(ars_after(10 * ARS_MILLISECOND)) < 0) return rc;
     }
@@ -64,8 +73,8 @@ static int root(void *addr)
     for (unsigned i = 0; i < server.workers && rc == 0; i++) {
         ars_listener **listener = &server.listeners[i];
         rc = ars_listener_open(listener, addr, &opt);
-        if (rc == 0) rc = ars_listener_addr(*listener, addr); /* the port, if it was 0 */
         ars_task_opt home = {.home = i + 1};
+        if (rc == 0) rc = ars_listener_addr(*listener, addr); /* the port, if it was 0 */
         if (rc == 0) rc = ars_group_go(&server.group, accept_all, *listener, &home);
     }
     ars_addr_format(addr, text, sizeof text);
@@ -73,8 +82,12 @@ static int root(void *addr)
     if (rc == 0) printf("listening at %s, %s\n", text, stats.backend);
     fflush(stdout);
     if (rc == 0) rc = ars_chan_recv(stop, &signal, ARS_FOREVER);
-    for (unsigned i = 0; i < server.workers; i++) ars_listener_close(server.listeners[i]);
-    int drained = ars_group_wait(&server.group, ars_after(5 * ARS_SECOND));
+    ars_time limit = ars_after(5 * ARS_SECOND);
+    for (unsigned i = 0; i < server.workers && server.listeners[i]; i++) {
+        ars_listener_drain(server.listeners[i], limit, NULL);
+        ars_listener_close(server.listeners[i]);
+    }
+    int drained = ars_group_wait(&server.group, limit);
     printf("%s: %llu connections, %llu bytes\n", drained == 0 ? "drained" : "stopped",
            (unsigned long long)ars_atomic_u64_load_relaxed(&server.connections),
            (unsigned long long)ars_atomic_u64_load_relaxed(&server.bytes));
@@ -84,22 +97,23 @@ static int root(void *addr)
 
 int main(int argc, char **argv)
 {
-    static const char *const names[] = {"", "--backend", "--workers"};
+    static const char *const names[] = {"", "--backend", "--workers", "--style"};
     static const char *const backends[] = {"auto", "uring", "epoll", "poll"};
-    const char *given[] = {"127.0.0.1:7000", "auto", "1"};
+    const char *given[] = {"127.0.0.1:7000", "auto", "1", "task"};
     ars_config config = {0};
     ars_addr addr;
 
     for (int i = 1; i < argc; i++) {
-        int option = 2;
+        int option = 3;
         while (option > 0 && strcmp(argv[i], names[option])) option--;
         given[option] = argv[option && i + 1 < argc ? ++i : i];
     }
     while (config.backend < 4 && strcmp(given[1], backends[config.backend])) config.backend++;
     server.workers = config.workers = (unsigned)atoi(given[2]);
+    server.serves = !strcmp(given[3], "serve");
     if (config.backend == 4 || config.workers - 1 >= 64 || ars_addr_parse(&addr, given[0]) < 0) {
         fprintf(stderr, "usage: echo [IP:PORT | unix:PATH] [--backend uring|epoll|poll] "
-                        "[--workers N]\n");
+                        "[--workers N] [--style task|serve]\n");
         return 2;
     }
     int rc = ars_run(root, &addr, &config);

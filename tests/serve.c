@@ -32,9 +32,14 @@ typedef struct service {
     ars_group group;
     int result;
     /* counted by handlers and by closed() */
-    uint64_t calls, closed, running;
+    ars_atomic_u64 calls, closed, running;
     ars_event go_on;
 } service;
+
+static uint64_t count(const ars_atomic_u64 *n)
+{
+    return ars_atomic_u64_load_relaxed(n);
+}
 
 static int serve_task(void *arg)
 {
@@ -48,7 +53,7 @@ static void closed(ars_conn *conn, void *state, void *arg)
     service *s = arg;
     CHECK(ars_conn_fd(conn) >= 0);
     if (s->opt.state_size) CHECK_EQ(*(unsigned char *)state > 0, 1);
-    s->closed++;
+    ars_atomic_u64_add_relaxed(&s->closed, 1);
 }
 
 static void service_start(service *s, ars_serve_fn *handler)
@@ -73,7 +78,7 @@ static int echo_once(ars_conn *conn, void *state, void *arg)
     service *s = arg;
     char buf[1024];
     (void)state;
-    s->calls++;
+    ars_atomic_u64_add_relaxed(&s->calls, 1);
     int n = ars_conn_read(conn, buf, sizeof buf, soon());
     if (n <= 0) return n;
     int rc = ars_conn_write(conn, buf, (size_t)n, NULL, soon());
@@ -122,16 +127,16 @@ static int echoes_task(void *arg)
             plain_recv(fds[i], &c, 1);
         }
     }
-    CHECK_EQ(s.calls, 10 * MANY);
+    CHECK_EQ(count(&s.calls), 10 * MANY);
     for (int i = 0; i < MANY / 2; i++) close(fds[i]);
-    while (s.closed < MANY / 2) CHECK_EQ(ars_sleep(shortly()), 0);
-    CHECK_EQ(s.calls, 10 * MANY + MANY / 2);
+    while (count(&s.closed) < MANY / 2) CHECK_EQ(ars_sleep(shortly()), 0);
+    CHECK_EQ(count(&s.calls), 10 * MANY + MANY / 2);
     ars_drain_report report;
     CHECK_EQ(ars_listener_drain(s.listener, soon(), &report), 0);
     CHECK_EQ(report.idle, MANY / 2);
     CHECK_EQ(report.finished, 0);
     CHECK_EQ(report.cancelled, 0);
-    CHECK_EQ(s.closed, MANY);
+    CHECK_EQ(count(&s.closed), MANY);
     for (int i = MANY / 2; i < MANY; i++) expect_end(fds[i]);
     CHECK_EQ(service_end(&s), 0);
     return 0;
@@ -186,7 +191,7 @@ static int state_task(void *arg)
         plain_send(fds[i], "q", 1);
         expect_end(fds[i]);
     }
-    CHECK_EQ(s.closed, 10);
+    CHECK_EQ(count(&s.closed), 10);
     CHECK_EQ(ars_listener_drain(s.listener, soon(), NULL), 0);
     CHECK_EQ(service_end(&s), 0);
     return 0;
@@ -199,12 +204,12 @@ static int wait_in_the_middle(ars_conn *conn, void *state, void *arg)
     service *s = arg;
     char buf[2];
     (void)state;
-    s->calls++;
-    s->running++;
+    ars_atomic_u64_add_relaxed(&s->calls, 1);
+    ars_atomic_u64_add_relaxed(&s->running, 1);
     int n = ars_conn_read(conn, buf, 1, 0);
     if (n > 0 && buf[0] == 'w') n = ars_event_wait(&s->go_on, ARS_FOREVER) < 0 ? ARS_ECANCELED : 1;
     if (n > 0) n = ars_conn_read_full(conn, buf, 1, NULL, soon()) < 0 ? ARS_EIO : 1;
-    s->running--;
+    ars_atomic_u64_add_relaxed(&s->running, (uint64_t)-1);
     if (n <= 0) return n;
     return ars_conn_write(conn, buf, 1, NULL, soon()) < 0 ? ARS_EIO : ARS_SERVE_KEEP;
 }
@@ -220,13 +225,13 @@ static int waits_task(void *arg)
         fds[i] = plain_connect(&s.addr);
         plain_send(fds[i], i % 2 ? "w" : "g", 1);
     }
-    while (s.running < MANY) CHECK_EQ(ars_sleep(shortly()), 0);
+    while (count(&s.running) < MANY) CHECK_EQ(ars_sleep(shortly()), 0);
     for (int i = 0; i < MANY; i += 2) {
         plain_send(fds[i], "1", 1);
         plain_await(fds[i]);
         plain_recv(fds[i], &c, 1);
     }
-    CHECK_EQ(s.running, MANY / 2);
+    CHECK_EQ(count(&s.running), MANY / 2);
     ars_event_set(&s.go_on);
     for (int i = 1; i < MANY; i += 2) {
         plain_send(fds[i], "2", 1);
@@ -235,7 +240,7 @@ static int waits_task(void *arg)
         CHECK_EQ(c, '2');
     }
     CHECK_EQ(ars_listener_drain(s.listener, soon(), NULL), 0);
-    CHECK_EQ(s.running, 0);
+    CHECK_EQ(count(&s.running), 0);
     for (int i = 0; i < MANY; i++) expect_end(fds[i]);
     CHECK_EQ(service_end(&s), 0);
     return 0;
@@ -277,7 +282,7 @@ static int ignore(ars_conn *conn, void *state, void *arg)
     service *s = arg;
     (void)conn;
     (void)state;
-    return ++s->calls < 100000 ? ARS_SERVE_KEEP : ARS_EPIPE;
+    return ars_atomic_u64_add_relaxed(&s->calls, 1) + 1 < 100000 ? ARS_SERVE_KEEP : ARS_EPIPE;
 }
 
 static int ignores_task(void *arg)
@@ -287,10 +292,10 @@ static int ignores_task(void *arg)
     service_start(&s, ignore);
     int fd = plain_connect(&s.addr);
     plain_send(fd, "x", 1);
-    while (s.calls == 0) CHECK_EQ(ars_yield(), 0);
-    CHECK(s.calls < 100000);
+    while (count(&s.calls) == 0) CHECK_EQ(ars_yield(), 0);
+    CHECK(count(&s.calls) < 100000);
     expect_end(fd);
-    CHECK_EQ(s.calls, 100000);
+    CHECK_EQ(count(&s.calls), 100000);
     CHECK_EQ(ars_listener_drain(s.listener, soon(), NULL), 0);
     CHECK_EQ(service_end(&s), 0);
     return 0;
@@ -318,7 +323,7 @@ static int idle_task(void *arg)
     char c;
     plain_await(busy);
     if (recv(busy, &c, 1, 0) == 1) expect_end(busy);
-    CHECK_EQ(s.closed, 2);
+    CHECK_EQ(count(&s.closed), 2);
     CHECK_EQ(ars_listener_drain(s.listener, soon(), NULL), 0);
     CHECK_EQ(service_end(&s), 0);
     return 0;
@@ -340,10 +345,10 @@ static int at_most_task(void *arg)
         char c;
         plain_await(fds[i]);
         plain_recv(fds[i], &c, 1);
-        if (i < 3) CHECK(s.calls <= 3 + (uint64_t)i * 2);
+        if (i < 3) CHECK(count(&s.calls) <= 3 + (uint64_t)i * 2);
         close(fds[i]);
     }
-    while (s.closed < 8) CHECK_EQ(ars_sleep(shortly()), 0);
+    while (count(&s.closed) < 8) CHECK_EQ(ars_sleep(shortly()), 0);
     CHECK_EQ(ars_listener_drain(s.listener, soon(), NULL), 0);
     CHECK_EQ(service_end(&s), 0);
     return 0;
@@ -361,13 +366,13 @@ static void three(service *s, int fds[3])
     plain_await(fds[0]);
     plain_recv(fds[0], &c, 1);
     plain_send(fds[1], "w", 1);
-    while (s->running < 1) CHECK_EQ(ars_sleep(shortly()), 0);
+    while (count(&s->running) < 1) CHECK_EQ(ars_sleep(shortly()), 0);
 }
 
 static int finish_it(void *arg)
 {
     service *s = arg;
-    while (!s->closed) CHECK_EQ(ars_sleep(shortly()), 0);
+    while (!count(&s->closed)) CHECK_EQ(ars_sleep(shortly()), 0);
     ars_event_set(&s->go_on);
     return 0;
 }
@@ -398,7 +403,7 @@ static int drains_task(void *arg)
         CHECK_EQ(report.idle, 2);
         CHECK_EQ(report.finished, finishes);
         CHECK_EQ(report.cancelled, !finishes);
-        CHECK_EQ(s.closed, 3);
+        CHECK_EQ(count(&s.closed), 3);
         for (int i = 0; i < 3; i++) expect_end(fds[i]);
         /* Nobody serves it any more, or again. */
         CHECK_EQ(ars_listener_drain(s.listener, soon(), &report), 0);
@@ -455,7 +460,7 @@ static int ends_task(void *arg)
         CHECK_EQ(s.result, way == DEADLINE ? ARS_ETIMEDOUT
                            : way == CANCEL ? ARS_ECANCELED
                                            : ARS_EBADF);
-        CHECK_EQ(s.closed, 3);
+        CHECK_EQ(count(&s.closed), 3);
         for (int i = 0; i < 3; i++) expect_end(fds[i]);
     }
     return 0;
@@ -531,9 +536,9 @@ static int crowd_task(void *arg)
         CHECK_EQ(ars_group_wait(&clients, soon()), 0);
         CHECK_EQ(ars_group_wait(&s.group, soon()), 0);
         CHECK_EQ(s.result, drain ? 0 : ARS_EBADF);
-        CHECK_EQ(s.closed, 80);
+        CHECK_EQ(count(&s.closed), 80);
         /* The last ends of streams may have come too late for it. */
-        CHECK(s.calls >= 80 * 10 && s.calls <= 80 * 11);
+        CHECK(count(&s.calls) >= 80 * 10 && count(&s.calls) <= 80 * 11);
         if (drain) ars_listener_close(s.listener);
     }
     return 0;
@@ -569,7 +574,7 @@ static int no_descriptors_task(void *arg)
         plain_send(more[i], "x", 1);
     }
     CHECK_EQ(ars_sleep(ars_after(25 * ARS_MILLISECOND)), 0);
-    CHECK_EQ(s.calls, 0);
+    CHECK_EQ(count(&s.calls), 0);
     CHECK_EQ(setrlimit(RLIMIT_NOFILE, &limit), 0);
     for (int i = 0; i < 4; i++) {
         char c;
@@ -599,7 +604,7 @@ static void survive_closed(ars_conn *conn, void *state, void *arg)
 {
     (void)conn;
     (void)state;
-    ((service *)arg)->closed++;
+    ars_atomic_u64_add_relaxed(&((service *)arg)->closed, 1);
 }
 
 static int survive(void *arg)

@@ -255,6 +255,7 @@ static int accept_more(ars__server *s)
             s->conns++;
             memset(c, 0, sizeof *c + s->opt.state_size);
             c->server = s;
+            ars__san_release(c);
             ars__source_init(&c->conn.source, s->loop->hub, fd, ARS__STREAM, freed);
             make_idle(s, c);
         } else if (fd != ARS__PENDING) {

@@ -108,9 +108,10 @@ static int try_all(ars_case *cases, uint32_t n)
 static void unlink(ars_case *cases, uint32_t n, uint32_t but)
 {
     for (uint32_t i = 0; i < n; i++) {
+        if (i == but)
+            continue; /* its object may be gone, and with it what says of what class it is */
         const ars__waitable_class *class = class_of(&cases[i]);
-        if (i != but && class && class->dequeue)
-            class->dequeue(cases[i].object, ars__case_node(&cases[i]));
+        if (class && class->dequeue) class->dequeue(cases[i].object, ars__case_node(&cases[i]));
     }
 }
 

@@ -127,6 +127,7 @@ static void look_ahead(const struct epoll_event *events, int i, int n)
     }
     if (i + 2 < n && (events[i + 2].data.u64 & TAG_MASK) == TAG_SOURCE) {
         const ars__request *request = source_of(events[i + 2].data.u64)->reader;
+        if (request) __builtin_prefetch(request->buf, 1);
         if (request && request->task) ars__ready_prefetch(request->task);
     }
 }
