@@ -34,12 +34,12 @@ typedef struct ars_reader {
     size_t head, tail; /* what is in the buffer and not yet read */
 } ars_reader;
 
-/* The calls below when what is in the buffer does not do.  Private. */
-ARS_API int ars__reader_more(ars_reader *reader, size_t n, ars_time deadline);
-ARS_API int ars__reader_until(ars_reader *reader, char delimiter, ars_time deadline);
-ARS_API int ars__reader_read(ars_reader *reader, void *buf, size_t n, ars_time deadline);
-ARS_API int ars__reader_full(ars_reader *reader, void *buf, size_t n, size_t *got,
-                             ars_time deadline);
+/* Private: what the calls below do when the buffer alone does not do. */
+ARS_API int ars_reader_slow_peek(ars_reader *reader, size_t n, ars_time deadline);
+ARS_API int ars_reader_slow_until(ars_reader *reader, char delimiter, ars_time deadline);
+ARS_API int ars_reader_slow_read(ars_reader *reader, void *buf, size_t n, ars_time deadline);
+ARS_API int ars_reader_slow_full(ars_reader *reader, void *buf, size_t n, size_t *got,
+                                 ars_time deadline);
 
 /*
  * ars_reader_init() makes '*reader' read from 'conn' through the 'size' bytes
@@ -87,7 +87,7 @@ ARS_INLINE ARS_MUST_USE int ars_reader_peek(ars_reader *reader, size_t n, const 
                                             ars_time deadline)
 {
     if (reader->tail - reader->head < n) {
-        int rc = ars__reader_more(reader, n, deadline);
+        int rc = ars_reader_slow_peek(reader, n, deadline);
         if (rc < 0) return rc;
     }
     *data = reader->buf + reader->head;
@@ -129,7 +129,7 @@ ARS_INLINE ARS_MUST_USE int ars_reader_until(ars_reader *reader, char delimiter,
     if (found) {
         n = (int)(found - from) + 1;
     } else {
-        n = ars__reader_until(reader, delimiter, deadline);
+        n = ars_reader_slow_until(reader, delimiter, deadline);
         if (n < 0) return n;
         from = reader->buf + reader->head;
     }
@@ -174,7 +174,7 @@ ARS_INLINE ARS_MUST_USE int ars_reader_read(ars_reader *reader, void *buf, size_
                                             ars_time deadline)
 {
     size_t there = reader->tail - reader->head;
-    if (there == 0) return ars__reader_read(reader, buf, n, deadline);
+    if (there == 0) return ars_reader_slow_read(reader, buf, n, deadline);
     if (n > there) n = there;
     memcpy(buf, reader->buf + reader->head, n);
     reader->head += n;
@@ -190,7 +190,7 @@ ARS_INLINE ARS_MUST_USE int ars_reader_read(ars_reader *reader, void *buf, size_
 ARS_INLINE ARS_MUST_USE int ars_reader_read_full(ars_reader *reader, void *buf, size_t n,
                                                  size_t *got, ars_time deadline)
 {
-    if (n > reader->tail - reader->head) return ars__reader_full(reader, buf, n, got, deadline);
+    if (n > reader->tail - reader->head) return ars_reader_slow_full(reader, buf, n, got, deadline);
     if (n) memcpy(buf, reader->buf + reader->head, n);
     reader->head += n;
     if (got) *got = n;
@@ -204,8 +204,8 @@ typedef struct ars_writer {
     size_t size, used;
 } ars_writer;
 
-ARS_API int ars__writer_write(ars_writer *writer, const void *data, size_t n, size_t *taken,
-                              ars_time deadline);
+ARS_API int ars_writer_slow_write(ars_writer *writer, const void *data, size_t n, size_t *taken,
+                                  ars_time deadline);
 
 /*
  * ars_writer_init() makes '*writer' write to 'conn' through the 'size' bytes at
@@ -249,7 +249,8 @@ ARS_INLINE size_t ars_writer_buffered(const ars_writer *writer)
 ARS_INLINE ARS_MUST_USE int ars_writer_write(ars_writer *writer, const void *data, size_t n,
                                              size_t *taken, ars_time deadline)
 {
-    if (n > writer->size - writer->used) return ars__writer_write(writer, data, n, taken, deadline);
+    if (n > writer->size - writer->used)
+        return ars_writer_slow_write(writer, data, n, taken, deadline);
     if (n) memcpy(writer->buf + writer->used, data, n);
     writer->used += n;
     if (taken) *taken = n;

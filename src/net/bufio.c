@@ -26,7 +26,7 @@ static int fill(ars_reader *reader, ars_time deadline)
     return n;
 }
 
-int ars__reader_more(ars_reader *reader, size_t n, ars_time deadline)
+int ars_reader_slow_peek(ars_reader *reader, size_t n, ars_time deadline)
 {
     if (n > reader->size) return ARS_EMSGSIZE;
     /* Only behind its beginning is there room for all of it. */
@@ -44,7 +44,7 @@ int ars__reader_more(ars_reader *reader, size_t n, ars_time deadline)
 }
 
 /* There is none in the buffer yet. */
-int ars__reader_until(ars_reader *reader, char delimiter, ars_time deadline)
+int ars_reader_slow_until(ars_reader *reader, char delimiter, ars_time deadline)
 {
     for (;;) {
         size_t searched = reader->tail - reader->head;
@@ -57,7 +57,7 @@ int ars__reader_until(ars_reader *reader, char delimiter, ars_time deadline)
     }
 }
 
-int ars__reader_read(ars_reader *reader, void *buf, size_t n, ars_time deadline)
+int ars_reader_slow_read(ars_reader *reader, void *buf, size_t n, ars_time deadline)
 {
     if (n == 0 || n >= reader->size) return ars_conn_read(reader->conn, buf, n, deadline);
     int rc = fill(reader, deadline);
@@ -65,7 +65,7 @@ int ars__reader_read(ars_reader *reader, void *buf, size_t n, ars_time deadline)
     return ars_reader_read(reader, buf, n, deadline);
 }
 
-int ars__reader_full(ars_reader *reader, void *buf, size_t n, size_t *got, ars_time deadline)
+int ars_reader_slow_full(ars_reader *reader, void *buf, size_t n, size_t *got, ars_time deadline)
 {
     size_t done = 0, more;
     int rc = (ptrdiff_t)n < 0 ? ARS_EINVAL : 0;
@@ -97,8 +97,8 @@ static void gone(ars_writer *writer, size_t n)
     memmove(writer->buf, writer->buf + n, writer->used);
 }
 
-int ars__writer_write(ars_writer *writer, const void *data, size_t n, size_t *taken,
-                      ars_time deadline)
+int ars_writer_slow_write(ars_writer *writer, const void *data, size_t n, size_t *taken,
+                          ars_time deadline)
 {
     const ars_buf two[2] = {{writer->buf, writer->used}, {(void *)(uintptr_t)data, n}};
     size_t sent;
