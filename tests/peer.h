@@ -32,8 +32,11 @@ static inline int is_refused(unsigned backend)
     return rc == ARS_EPERM || rc == ARS_ENOSYS;
 }
 
-/* Runs 'fn' in a runtime with each backend that can be had; it must return 0 and leave nothing. */
-static inline void on_each_backend_with(unsigned workers, ars_fn *fn)
+/*
+ * Runs 'fn' in a runtime with each backend that can be had; it must return 0 and leave nothing.
+ * For 'threads' see world_run_threads().
+ */
+static inline void on_each_backend_threads(unsigned workers, ars_fn *fn, int threads)
 {
     static const char *const names[] = {"auto", "io_uring", "epoll", "poll"};
     for (unsigned backend = ARS_BACKEND_URING; backend <= ARS_BACKEND_POLL; backend++) {
@@ -50,9 +53,14 @@ static inline void on_each_backend_with(unsigned workers, ars_fn *fn)
         w.config.race_strict = 1;
         int rc = ars_run(fn, &w, &w.config);
         if (rc != 0) FAIL("on %s: %d (%s)", names[backend], rc, ars_strerror(rc));
-        test_gate_end(&w.gate, 4 * ((long)w.config.workers - 1));
+        test_gate_end(&w.gate, 4 * (threads + (long)w.config.workers - 1));
         CHECK_STR(w.reports, "");
     }
+}
+
+static inline void on_each_backend_with(unsigned workers, ars_fn *fn)
+{
+    on_each_backend_threads(workers, fn, 0);
 }
 
 static inline void on_each_backend(ars_fn *fn)

@@ -137,7 +137,7 @@ struct ars__source {
     ars__loop *loop; /* its home; NULL: none.  Others than the home may only compare it. */
     int32_t fd;
     uint16_t generation;
-    uint8_t kind;
+    uint8_t kind : 3; /* enum ars__source_kind */
     /* Of the source: */
     uint8_t closing : 1; /* ars__source_close() has been called */
     uint8_t moving : 1;  /* to be let go of when its receive has ended */
@@ -155,6 +155,7 @@ struct ars__source {
     uint8_t readable : 1;
     uint8_t writable : 1;
     uint8_t hung_up : 1;
+    uint8_t send_polled : 1; /* of io_uring: what is 'sending' is a poll */
     /* Of io_uring: a send that does not copy. */
     uint8_t lent : 1; /* the send under way is one: its buffer is the kernel's until it says so */
     uint8_t held : 1; /* and that is all that is waited for */
@@ -362,8 +363,18 @@ int ars__source_take(ars__source *source, ars__loop *loop);
 void ars__source_left(ars__source *source);
 /* Room for 'more' bytes behind those that are carried already; NULL without memory. */
 char *ars__source_carry(ars__source *source, uint32_t more);
+/* The same in front of them, for bytes that were read and shall be read again. */
+char *ars__source_put_back(ars__source *source, uint32_t more);
 /* Reads up to 'n' of what is carried, which is something. */
 size_t ars__source_carried(ars__source *source, char *buf, size_t n);
+/* From now on nothing is received ahead of it: a stream becomes a file.  0 or an error. */
+int ars__source_to_file(ars__source *source);
+/* Whether bytes of it are not in the kernel any more, or may be about to be: then they come first. */
+static inline int ars__source_is_ahead(const ars__source *source)
+{
+    return source->carried || source->unread.count > 0 || source->eof || source->error ||
+           (source->receiving && !source->polling);
+}
 /*
  * By its home, or where it is loose: everybody who waits gets ARS_EBADF;
  * freed() comes when the kernel is done with it, maybe at once.

@@ -155,7 +155,7 @@ void ars__source_drop_carried(ars__source *source)
     source->carried = NULL;
 }
 
-char *ars__source_carry(ars__source *source, uint32_t more)
+static char *carry(ars__source *source, uint32_t more, int in_front)
 {
     const ars_alloc *alloc = source->hub->alloc;
     ars__carried *old = source->carried;
@@ -164,10 +164,20 @@ char *ars__source_carry(ars__source *source, uint32_t more)
     if (!c) return NULL;
     *c = (ars__carried){.len = rest + more};
     ars__san_acquire(source);
-    if (rest) memcpy(c->data, old->data + old->at, rest);
+    if (rest) memcpy(c->data + (in_front ? more : 0), old->data + old->at, rest);
     carried_free(source, old);
     source->carried = c;
-    return c->data + rest;
+    return c->data + (in_front ? 0 : rest);
+}
+
+char *ars__source_carry(ars__source *source, uint32_t more)
+{
+    return carry(source, more, 0);
+}
+
+char *ars__source_put_back(ars__source *source, uint32_t more)
+{
+    return carry(source, more, 1);
 }
 
 size_t ars__source_carried(ars__source *source, char *buf, size_t n)

@@ -15,8 +15,10 @@
  */
 static int32_t try_recv(ars__source *source, char *buf, size_t len)
 {
+    if (ARS__UNLIKELY(source->carried != NULL))
+        return (int32_t)ars__source_carried(source, buf, len);
     while (source->readable) {
-        int stream = source->kind == ARS__STREAM;
+        int stream = source->kind != ARS__FILE;
         int64_t n =
             stream ? ars__os_recv(source->fd, buf, len, 1) : ars__os_read(source->fd, buf, len);
         if (n > 0) {
@@ -35,6 +37,7 @@ static int32_t try_recv(ars__source *source, char *buf, size_t len)
 /* Whether there is something to be had: one system call, unless it is known that there is not. */
 static int has_some(ars__source *source)
 {
+    if (source->carried) return 1;
     if (source->readable && ars__os_poll(source->fd, POLLIN) == 0) source->readable = 0;
     return source->readable;
 }
@@ -44,7 +47,7 @@ static int32_t try_read(ars__request *request)
     ars__source *source = request->source;
     if (request->kind == ARS__READY) return has_some(source) ? 0 : ARS_EAGAIN;
     if (request->kind == ARS__RECV) return try_recv(source, request->buf, request->len);
-    if (!source->readable) return ARS_EAGAIN;
+    if (!source->readable && !source->carried) return ARS_EAGAIN;
     if (request->kind == ARS__POLL_IN) return 1;
     ars__lend *lend = &ars__ready_of(source->loop)->lend;
     int id = ars__lend_take(lend);

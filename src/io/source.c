@@ -63,6 +63,15 @@ static void close_listener(ars__source *source)
         ars__os_close(accepts->fds[accepts->head++ & (accepts->room - 1)]);
 }
 
+int ars__source_to_file(ars__source *source)
+{
+    if (source->kind == ARS__FILE) return 0;
+    int rc = ars__os_set_nonblock(source->fd, 1);
+    if (rc < 0) return rc;
+    source->kind = ARS__FILE;
+    return 0;
+}
+
 void ars__source_close(ars__source *source)
 {
     ARS__ASSERT(!source->closing);
@@ -72,6 +81,8 @@ void ars__source_close(ars__source *source)
     else
         close_stream(source);
     if (source->loop) source->loop->backend->source_close(source);
+    /* The descriptor may stay open for long: the peer shall know now. */
+    if (ARS__UNLIKELY(source->pins > 0)) ars__os_shutdown(source->fd, 2);
     ars__source_refuse(source);
     ars__source_settle(source);
 }

@@ -46,7 +46,7 @@ int64_t ars__send_some(ars__request *request)
     if (request->kind == ARS__SENDV) {
         ars__vec *vec = request->buf;
         const struct iovec *first = vec->window;
-        if (source->kind == ARS__STREAM)
+        if (source->kind != ARS__FILE)
             n = ars__os_sendmsg(source->fd, &vec->msg, 1);
         else
             n = ars__os_write(source->fd, first->iov_base, first->iov_len);
@@ -54,7 +54,7 @@ int64_t ars__send_some(ars__request *request)
     } else {
         const char *from = (char *)request->buf + request->progress;
         size_t left = request->len - request->progress;
-        if (source->kind == ARS__STREAM)
+        if (source->kind != ARS__FILE)
             n = ars__os_send(source->fd, from, left, 1);
         else
             n = ars__os_write(source->fd, from, left);

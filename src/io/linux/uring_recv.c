@@ -174,8 +174,8 @@ static int32_t read_unread(ars__uring *u, ars__source *source, ars__request *req
 
 static int64_t plain_recv(const ars__source *source, void *buf, size_t n)
 {
-    if (source->kind == ARS__STREAM) return ars__os_recv(source->fd, buf, n, 1);
-    return ars__os_read(source->fd, buf, n);
+    if (source->kind == ARS__FILE) return ars__os_read(source->fd, buf, n);
+    return ars__os_recv(source->fd, buf, n, 1);
 }
 
 /* Without the ring's buffers: straight into the reader's memory, or into one that is lent. */
@@ -243,7 +243,7 @@ int32_t ars__uring_recv(ars__uring *u, ars__request *request, int wait)
     ars__source *source = request->source;
     int32_t rc = look(u, source, request);
     if (rc != ARS_EAGAIN) return rc;
-    if (ARS__UNLIKELY(source->kind == ARS__FILE)) return recv_file(u, request, wait);
+    if (ARS__UNLIKELY(source->kind != ARS__STREAM)) return recv_file(u, request, wait);
     if (ARS__LIKELY(wait)) {
         rc = arm_recv(u, source, EXPECT_NONE);
         return rc < 0 ? rc : ARS__PENDING;

@@ -20,7 +20,7 @@ int32_t ars__uring_poll_out(ars__uring *u, ars__request *request)
     sqe->fd = source->fd;
     sqe->poll32_events = POLLOUT;
     sqe->user_data = ars__uring_data(source, ARS__TAG_SEND);
-    source->sending = 1;
+    source->sending = source->send_polled = 1;
     ars__loop_count(&u->loop, 1);
     return ARS__PENDING;
 }
@@ -97,10 +97,10 @@ static void advance(ars__request *request, int32_t res)
 }
 
 /* What the first writer's operation came to; ARS__PENDING: it goes on. */
-static int32_t send_result(ars__uring *u, ars__request *request, int32_t res)
+static int32_t send_result(ars__uring *u, ars__request *request, int32_t res, int polled)
 {
     if (request->kind == ARS__CONNECT) return res < 0 && request->why ? request->why : res;
-    if (request->source->kind == ARS__FILE) {
+    if (polled) {
         if (request->why) return request->why;
         return res < 0 && res != ARS_ECANCELED ? res : write_file(u, request);
     }
@@ -166,7 +166,8 @@ static int lent_goes_on(ars__source *source, int32_t *res, uint32_t flags)
 void ars__uring_sent(ars__uring *u, ars__source *source, int32_t res, uint32_t flags)
 {
     if (ARS__UNLIKELY(source->lent) && lent_goes_on(source, &res, flags)) return;
-    source->sending = 0;
+    int polled = source->send_polled;
+    source->sending = source->send_polled = 0;
     ars__loop_count(&u->loop, -1);
     ARS__ASSERT(source->writer != NULL);
     if (source->writer->kind == ARS__POLL_OUT) {
@@ -174,7 +175,7 @@ void ars__uring_sent(ars__uring *u, ars__source *source, int32_t res, uint32_t f
         ars__turn_wake(request, request->why ? request->why : res < 0 ? res : 1);
         return;
     }
-    int32_t result = send_result(u, source->writer, res);
+    int32_t result = send_result(u, source->writer, res, polled);
     if (result == ARS__PENDING) return;
     ars__send_done(source, result);
     if (ARS__UNLIKELY(source->closing)) ars__source_settle(source);
