@@ -195,6 +195,7 @@ static inline void *model_ptr(uint64_t value)
 #define ars_atomic_u64_cas_seq_cst(a, e, v)                                                        \
     model_cas(MODEL_SITE(CAS, SEQ_CST), MODEL_AT(a), (e), (v))
 
+#define ars_atomic_i64_load_acquire(a) ((int64_t)model_load(MODEL_SITE(LOAD, ACQUIRE), MODEL_AT(a)))
 #define ars_atomic_i64_add_acq_rel(a, v)                                                           \
     ((int64_t)model_add(MODEL_SITE(ADD, ACQ_REL), MODEL_AT(a), (uint64_t)(v)))
 
