@@ -300,7 +300,11 @@ static int drain(ars_runtime *rt)
     while (!ars__all_ended(rt)) {
         (void)ARS_POINT("drain");
         ars_atomic_ptr_swap_seq_cst(&rt->drainer, root);
-        /* Whoever ended before it was set has not seen it. */
+        /*
+         * A worker adds to this word too, before it looks a last time and sleeps.  So either it has
+         * counted its dead for this one to see, or it sees the root.
+         */
+        ars_atomic_u32_add_acq_rel(&rt->asleep, 0);
         if (ars__all_ended(rt) && ars_atomic_ptr_swap_seq_cst(&rt->drainer, NULL)) break;
         if (ars__park(root, &drain_class, NULL, limit) == ARS_ETIMEDOUT) return ARS_EBUSY;
     }

@@ -292,7 +292,7 @@ static void sleep_until(ars__worker *w, ars_time deadline)
     ars_atomic_u32_swap_seq_cst(&w->sleeping, how);
     if (rt->n > 1) ars_atomic_u32_add_seq_cst(&rt->asleep, 1);
     (void)ARS_POINT("sleep announced");
-    /* After the exchange: see ars__tell_drainer(). */
+    /* After that: see ars__all_ended(). */
     if (ARS__UNLIKELY(ars_atomic_ptr_load_seq_cst(&rt->drainer) != NULL)) ars__tell_drainer(rt);
     if (!has_reason_to_stay(w)) {
         (void)ARS_POINT("sleep");

@@ -148,8 +148,8 @@ int ars__task_go(ars__group *group, ars_fn *fn, void *arg, const void *args, siz
  * All tasks have ended when as many died as were born.  Whoever ends a task
  * looks whether somebody waits for that; without a fence, so it may miss one
  * that has just begun to.  A worker that is about to sleep looks again, after
- * an exchange: either it sees the one who waits, or that one, who writes before
- * it counts, sees its dead.
+ * it has added itself to 'asleep', which drain() adds to before it looks again:
+ * of these two the later sees what came before the other.
  */
 int ars__all_ended(ars_runtime *rt)
 {
