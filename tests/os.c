@@ -28,6 +28,7 @@ static char buffer[64];
 static uint32_t word = 5, length;
 static void *place;
 static uintptr_t started_thread;
+static int pipe_ends[2];
 
 static void *lets_itself_go(void *arg)
 {
@@ -73,7 +74,7 @@ static uintptr_t a_thread(void)
     X(read, (-1, buffer, 1))                                                                       \
     X(write, (-1, buffer, 1))                                                                      \
     X(set_nonblock, (-1, 1))                                                                       \
-    X(pipe, (NULL))                                                                                \
+    X(pipe, (pipe_ends))                                                                           \
     X(is_stream, (-1))                                                                             \
     X(pread, (-1, buffer, 1, 0, 0))                                                                \
     X(sendfile, (-1, -1, NULL, 1))                                                                 \
@@ -126,6 +127,18 @@ static const struct {
 
 enum { CALL_COUNT = sizeof calls / sizeof *calls };
 
+/* Closes what a call of the table has opened. */
+static void close_opened(const char *name, int64_t result)
+{
+    if (result < 0) return;
+    if (strcmp(name, "eventfd") == 0 || strcmp(name, "epoll_create") == 0)
+        ars__os_close((int)result);
+    if (strcmp(name, "pipe") == 0) {
+        ars__os_close(pipe_ends[0]);
+        ars__os_close(pipe_ends[1]);
+    }
+}
+
 static void each_call_can_be_made_to_fail(void)
 {
     unsigned sites = 0;
@@ -135,7 +148,7 @@ static void each_call_can_be_made_to_fail(void)
         const char *name = calls[i].name;
         fault_reset();
         fault_at(name, 2, -77, 2);
-        int64_t opened = calls[i].call();
+        close_opened(name, calls[i].call());
         CHECK_EQ(fault_hits(name), 0);
         CHECK_EQ(calls[i].call(), -77);
         CHECK_EQ(calls[i].call(), -77);
@@ -143,10 +156,7 @@ static void each_call_can_be_made_to_fail(void)
         CHECK(again != -77);
         CHECK_EQ(fault_counts(name), 4);
         CHECK_EQ(fault_hits(name), 2);
-        if (strcmp(name, "eventfd") == 0 || strcmp(name, "epoll_create") == 0) {
-            ars__os_close((int)opened);
-            ars__os_close((int)again);
-        }
+        close_opened(name, again);
         fault_at(name, 1, -78, -1);
         for (int n = 0; n < 5; n++) CHECK_EQ(calls[i].call(), -78);
     }
@@ -162,9 +172,7 @@ static void no_call_touches_errno(void)
         int64_t result = calls[i].call();
         if (errno != 4711) FAIL("%s set errno to %d", calls[i].name, errno);
         failed += result < 0;
-        if (result >= 0 &&
-            (strcmp(calls[i].name, "eventfd") == 0 || strcmp(calls[i].name, "epoll_create") == 0))
-            ars__os_close((int)result);
+        close_opened(calls[i].name, result);
     }
     CHECK(failed > 30);
 }
