@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #define _GNU_SOURCE
 #include <stdlib.h>
+#include <sys/ioctl.h>
 
 #include "peer.h"
 
@@ -31,6 +32,29 @@ static int reads_in_pieces_task(void *arg)
     return 0;
 }
 BACKEND_CASE(reads_in_pieces)
+
+/* One read takes what has come, in however many pieces the kernel brings it. */
+static int takes_all_task(void *arg)
+{
+    (void)arg;
+    enum { ALL = 20000 };
+    static unsigned char data[ALL], buf[ALL + 1];
+    stream_fill(4, 0, data, ALL);
+    for (size_t room = ALL - 1; room <= ALL + 1; room++) {
+        peer p = peer_open();
+        plain_send(p.fd, data, ALL);
+        for (int come = 0; come < ALL;) CHECK_EQ(ioctl(ars_conn_fd(p.conn), FIONREAD, &come), 0);
+        int n = ars_conn_read(p.conn, buf, room, soon());
+        CHECK_EQ(n, room < ALL ? ALL - 1 : ALL);
+        stream_check(4, 0, buf, (size_t)n);
+        if (n < ALL) CHECK_EQ(ars_conn_read(p.conn, buf, room, soon()), 1);
+        close(p.fd);
+        CHECK_EQ(ars_conn_read(p.conn, buf, room, soon()), 0);
+        ars_conn_close(p.conn);
+    }
+    return 0;
+}
+BACKEND_CASE(takes_all)
 
 typedef struct reading {
     ars_conn *conn;
@@ -804,6 +828,7 @@ BACKEND_CASE(left_open)
 
 static const test_case cases[] = {
     {"reads_in_pieces", reads_in_pieces},
+    {"takes_all", takes_all},
     {"dribble", dribble},
     {"half_close", half_close},
     {"end_at_once", end_at_once},

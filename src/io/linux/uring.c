@@ -55,14 +55,6 @@ static void wake_arm(ars__uring *u)
     u->wake_armed = 1;
 }
 
-/* A buffer that came for nobody goes back. */
-static void drop(ars__uring *u, uint32_t flags)
-{
-    if (!(flags & IORING_CQE_F_BUFFER)) return;
-    ars__bufs_take(&u->bufs, flags >> IORING_CQE_BUFFER_SHIFT);
-    ars__bufs_give(&u->bufs, flags >> IORING_CQE_BUFFER_SHIFT);
-}
-
 static void complete(ars__uring *u, uint64_t data, int32_t res, uint32_t flags)
 {
     ars__source *source = ars__uring_object(data);
@@ -73,7 +65,7 @@ static void complete(ars__uring *u, uint64_t data, int32_t res, uint32_t flags)
         ARS__ASSERT(source->generation == data >> 48);
         moving = source->moving;
         if (ARS__UNLIKELY(source->generation != data >> 48))
-            drop(u, flags);
+            ars__uring_drop(u, res, flags);
         else if ((data & ARS__TAG_MASK) == ARS__TAG_SEND)
             ars__uring_sent(u, source, res, flags);
         else if (source->kind != ARS__LISTENER)
@@ -108,6 +100,7 @@ static void reap(ars__uring *u)
         __atomic_store_n(ring->cq_head, ++head, __ATOMIC_RELEASE);
         complete(u, data, res, flags);
     }
+    if (ARS__UNLIKELY(u->filling != NULL)) ars__uring_filled(u);
 }
 
 /* A wait in which the buffers of a busy time are given back, if nothing comes for a while. */
@@ -211,6 +204,7 @@ static int uring_open(ars__loop **loop, const ars_alloc *alloc)
     if (rc < 0) goto no_wake;
     u->wake_fd = rc;
     u->caps = (uint8_t)probe_cap(&u->ring);
+    if (u->ring.features & IORING_FEAT_RECVSEND_BUNDLE) u->bundles = IORING_RECVSEND_BUNDLE;
     *loop = &u->loop;
     return 0;
 no_wake:

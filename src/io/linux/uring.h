@@ -36,9 +36,11 @@ typedef struct ars__uring {
     ars__lend lend; /* for when the ring of buffers is empty */
     int wake_fd;
     uint8_t wake_armed;
+    uint16_t bundles;         /* what has one receive fill several buffers, where the kernel can */
     uint8_t zero_copies;      /* the kernel has sends that do not copy, and say whether they did */
     uint8_t caps;             /* the kernel can end a multishot receive after so many bytes */
     uint8_t cancel_owed;      /* some source's, or of owed_polls */
+    ars__request *filling;    /* reads that go on taking what this turn brings, linked by 'next' */
     ars__request *owed_polls; /* to be cancelled, linked by 'next' */
 } ars__uring;
 
@@ -69,6 +71,10 @@ int32_t ars__uring_accept(ars__uring *u, ars__request *request, int wait);
 int ars__uring_ready(ars__uring *u, ars__source *source, int ask);
 int32_t ars__uring_await(ars__uring *u, ars__source *source);
 void ars__uring_received(ars__uring *u, ars__source *source, int32_t res, uint32_t flags);
+/* The turn has brought all that it does: ends the reads that are being filled. */
+void ars__uring_filled(ars__uring *u);
+/* What came for nobody goes back. */
+void ars__uring_drop(ars__uring *u, int32_t res, uint32_t flags);
 void ars__uring_accepted(ars__uring *u, ars__source *source, int32_t res, uint32_t flags);
 /* Copies what is unread, for the source to carry: 1, or ARS_ENOMEM and it stays. */
 int ars__uring_carry(ars__uring *u, ars__source *source);

@@ -6,7 +6,7 @@
 enum {
     RING_BYTES = ARS__BUFS_MAX * sizeof(struct io_uring_buf),
     DATA_BYTES = ARS__BUFS_MAX * ARS__BUFS_STRIDE,
-    CHAIN_BYTES = ARS__BUFS_MAX * 4,
+    CHAIN_BYTES = ARS__BUFS_MAX * 8,
     BYTES = RING_BYTES + DATA_BYTES + CHAIN_BYTES
 };
 

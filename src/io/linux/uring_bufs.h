@@ -32,8 +32,9 @@ typedef struct ars__bufs {
     struct io_uring_buf_ring *ring;
     char *data;
     struct {
-        uint16_t next, len;
-    } * chain;     /* of a buffer that is queued in a source */
+        uint16_t next, len; /* of a buffer that is queued in a source */
+        uint16_t place;     /* in the ring, when it was given last */
+    } * chain;
     uint32_t made; /* buffers in use so far: in the ring, queued, or lent */
     uint32_t free; /* of these in the ring, as far as completions told */
     uint16_t tail;
@@ -65,6 +66,12 @@ static inline char *ars__bufs_at(const ars__bufs *bufs, unsigned id)
     return bufs->data + (size_t)id * ARS__BUFS_STRIDE;
 }
 
+/* The buffer that the kernel took after that one, in the same bundle. */
+static inline unsigned ars__bufs_following(const ars__bufs *bufs, unsigned id)
+{
+    return bufs->ring->bufs[(bufs->chain[id].place + 1) & (ARS__BUFS_MAX - 1)].bid;
+}
+
 /* A completion brought the buffer. */
 static inline char *ars__bufs_take(ars__bufs *bufs, unsigned id)
 {
@@ -85,6 +92,7 @@ static inline void ars__bufs_give(ars__bufs *bufs, unsigned id)
     entry->addr = (uint64_t)(uintptr_t)p;
     entry->len = ARS__BUFS_SIZE;
     entry->bid = (uint16_t)id;
+    bufs->chain[id].place = bufs->tail;
     bufs->free++;
     /* Release: the kernel sees the entry before the tail that covers it. */
     __atomic_store_n(&bufs->ring->tail, ++bufs->tail, __ATOMIC_RELEASE);

@@ -9,7 +9,7 @@
 
 enum {
     SHARE_MIN = 4, /* buffers that a source may hold that nobody reads, at least and at most */
-    SHARE_MAX = 16,
+    SHARE_MAX = 32,
     UNCLAIMED_MAX = 64, /* the same for accepted descriptors */
     NO_BUFFER = -1
 };
@@ -19,14 +19,22 @@ enum { EXPECT_NONE = IORING_RECVSEND_POLL_FIRST, EXPECT_SOME = 0, POLL_ONLY = 1 
 
 /*
  * How many buffers a source may fill before somebody reads: with few sources
- * what makes a shot worth its while, with many a part of three quarters of all.
- * The kernel ends a shot after so many bytes where it can, and else, or when
- * the bytes come a few at a time, we end it after so many buffers.
+ * what makes a shot worth its while, with many a part of them all.  The kernel
+ * ends a shot after so many bytes where it can, and else, or when the bytes
+ * come a few at a time, we end it after so many buffers.
  */
 static unsigned share(const ars__uring *u)
 {
     uint64_t part = ARS__BUFS_MAX / 4 / (u->loop.in_flight + 1);
     return part < SHARE_MIN ? SHARE_MIN : part > SHARE_MAX ? SHARE_MAX : (unsigned)part;
+}
+
+/* The bytes after which a shot ends; a reader's own memory counts as its source's share. */
+static uint32_t shot(const ars__uring *u, const ars__request *reader)
+{
+    uint32_t bytes = share(u) * ARS__BUFS_SIZE, most = SHARE_MAX * ARS__BUFS_SIZE;
+    if (!reader || reader->kind != ARS__RECV || reader->len <= bytes) return bytes;
+    return reader->len < most ? (uint32_t)reader->len : most;
 }
 
 /*
@@ -48,12 +56,13 @@ static int is_single(ars__source *source)
 }
 
 /*
- * Lets data come.  When all buffers are in use, a poll takes the receive's
- * place and the reader's own memory the buffer's, so that connections that
- * nobody reads cannot stop the others; and so it is for what must not be
- * received ahead.
+ * Lets data come; 'reader' waits for it, or NULL.  When all buffers are in use,
+ * a poll takes the receive's place and the reader's own memory the buffer's, so
+ * that connections that nobody reads cannot stop the others; and so it is for
+ * what must not be received ahead.
  */
-static int32_t arm_recv(ars__uring *u, ars__source *source, unsigned expect)
+static int32_t arm_recv(ars__uring *u, ars__source *source, const ars__request *reader,
+                        unsigned expect)
 {
     if (source->receiving) return 0;
     struct io_uring_sqe *sqe = ars__ring_sqe(&u->ring);
@@ -62,12 +71,14 @@ static int32_t arm_recv(ars__uring *u, ars__source *source, unsigned expect)
     sqe->user_data = ars__uring_data(source, ARS__TAG_RECV);
     if (ARS__LIKELY(u->bufs.free > 0 && source->kind == ARS__STREAM && expect != POLL_ONLY)) {
         sqe->opcode = IORING_OP_RECV;
-        sqe->ioprio = (uint16_t)expect;
+        sqe->ioprio = (uint16_t)(expect | u->bundles);
         sqe->flags = IOSQE_BUFFER_SELECT;
         sqe->buf_group = ARS__BUFS_GROUP;
-        if (!is_single(source)) {
+        if (is_single(source)) {
+            sqe->len = u->bundles ? shot(u, reader) : 0;
+        } else {
             sqe->ioprio |= IORING_RECV_MULTISHOT;
-            if (u->caps) sqe->file_index = share(u) * ARS__BUFS_SIZE; /* its optlen */
+            if (u->caps) sqe->file_index = shot(u, reader); /* its optlen */
         }
     } else {
         sqe->opcode = IORING_OP_POLL_ADD;
@@ -224,7 +235,7 @@ static int32_t recv_file(ars__uring *u, ars__request *request, int wait)
     }
     int32_t rc = recv_now(u, request);
     if ((rc != ARS_EAGAIN && rc != ARS_EINTR) || !wait) return rc;
-    rc = arm_recv(u, request->source, POLL_ONLY);
+    rc = arm_recv(u, request->source, NULL, POLL_ONLY);
     return rc < 0 ? rc : ARS__PENDING;
 }
 
@@ -232,7 +243,7 @@ int32_t ars__uring_poll_in(ars__uring *u, ars__request *request)
 {
     ars__source *source = request->source;
     if (source->carried || source->unread.count > 0 || source->eof || source->error) return 1;
-    int32_t rc = arm_recv(u, source, POLL_ONLY);
+    int32_t rc = arm_recv(u, source, NULL, POLL_ONLY);
     if (rc < 0) return rc;
     if (!source->polling && !source->receive_ending) ars__uring_end_receive(u, source);
     return ARS__PENDING;
@@ -245,11 +256,11 @@ int32_t ars__uring_recv(ars__uring *u, ars__request *request, int wait)
     if (rc != ARS_EAGAIN) return rc;
     if (ARS__UNLIKELY(source->kind != ARS__STREAM)) return recv_file(u, request, wait);
     if (ARS__LIKELY(wait)) {
-        rc = arm_recv(u, source, EXPECT_NONE);
+        rc = arm_recv(u, source, request, EXPECT_NONE);
         return rc < 0 ? rc : ARS__PENDING;
     }
     if (!source->receiving && u->bufs.free == 0) return recv_now(u, request);
-    rc = arm_recv(u, source, EXPECT_SOME);
+    rc = arm_recv(u, source, request, EXPECT_SOME);
     if (rc < 0) return rc;
     ars__uring_turn(&u->loop.poller, 0);
     return look(u, source, request);
@@ -270,14 +281,47 @@ static void end_reader(ars__source *source, int32_t result)
 /* The reader goes on waiting; unless even that is impossible. */
 static void wait_on(ars__uring *u, ars__source *source, unsigned expect)
 {
-    int32_t rc = arm_recv(u, source, source->reader->kind == ARS__POLL_IN ? POLL_ONLY : expect);
-    if (rc == 0) return;
     ars__request *reader = source->reader;
+    int32_t rc = arm_recv(u, source, reader, reader->kind == ARS__POLL_IN ? POLL_ONLY : expect);
+    if (rc == 0) return;
     source->reader = NULL;
     reader->done(reader, rc);
 }
 
-static void deliver(ars__uring *u, ars__source *source, unsigned id, unsigned len)
+/*
+ * A full buffer is not all that has come: what follows in this turn is the same
+ * read's, as far as it has room.  Until then it waits with bytes unread.
+ */
+static int is_filled_further(ars__source *source, unsigned len, uint32_t flags)
+{
+    const ars__request *reader = source->reader;
+    if (ARS__LIKELY(source->unread.count == 0 && len < ARS__BUFS_SIZE)) return 0;
+    if (reader->kind != ARS__RECV) return 0;
+    return source->unread.count > 0 || ((flags & IORING_CQE_F_MORE) && reader->len > len);
+}
+
+void ars__uring_filled(ars__uring *u)
+{
+    ars__request *reader = u->filling;
+    u->filling = NULL;
+    while (reader) {
+        ars__request *next = reader->next;
+        ARS__ASSERT(reader->source->reader == reader);
+        ars__san_acquire(reader);
+        int32_t n = read_unread(u, reader->source, reader);
+        ars__san_release(reader);
+        end_reader(reader->source, n);
+        reader = next;
+    }
+}
+
+/* Whether somebody waits for what comes next; not so who has got something already. */
+static int is_awaited(const ars__source *source)
+{
+    return source->reader && source->unread.count == 0;
+}
+
+static void deliver(ars__uring *u, ars__source *source, unsigned id, unsigned len, uint32_t flags)
 {
     ars__request *reader = source->reader;
     char *data = ars__bufs_take(&u->bufs, id);
@@ -286,6 +330,14 @@ static void deliver(ars__uring *u, ars__source *source, unsigned id, unsigned le
         if (source->unread.count > share(u) && source->receiving && !source->receive_ending)
             ars__uring_end_receive(u, source);
         if (reader) end_reader(source, 0);
+        return;
+    }
+    if (is_filled_further(source, len, flags)) {
+        if (source->unread.count == 0) {
+            reader->next = u->filling;
+            u->filling = reader;
+        }
+        keep_unread(u, source, id, len, 0);
         return;
     }
     ARS__ASSERT(source->unread.count == 0);
@@ -305,6 +357,33 @@ static void deliver(ars__uring *u, ars__source *source, unsigned id, unsigned le
         len = n;
     }
     end_reader(source, (int32_t)len);
+}
+
+void ars__uring_drop(ars__uring *u, int32_t res, uint32_t flags)
+{
+    if (!(flags & IORING_CQE_F_BUFFER)) return;
+    unsigned id = flags >> IORING_CQE_BUFFER_SHIFT;
+    for (;;) {
+        unsigned following = ars__bufs_following(&u->bufs, id);
+        ars__bufs_take(&u->bufs, id);
+        ars__bufs_give(&u->bufs, id);
+        if (res <= ARS__BUFS_SIZE) return;
+        res -= ARS__BUFS_SIZE;
+        id = following;
+    }
+}
+
+/* One buffer, or a bundle of them that the kernel filled with one receive. */
+static void deliver_all(ars__uring *u, ars__source *source, unsigned id, unsigned len,
+                        uint32_t flags)
+{
+    while (ARS__UNLIKELY(len > ARS__BUFS_SIZE)) {
+        unsigned following = ars__bufs_following(&u->bufs, id);
+        deliver(u, source, id, ARS__BUFS_SIZE, IORING_CQE_F_MORE);
+        id = following;
+        len -= ARS__BUFS_SIZE;
+    }
+    deliver(u, source, id, len, flags);
 }
 
 /* The poll that stood in for a receive has ended. */
@@ -332,10 +411,10 @@ static void receive_failed(ars__uring *u, ars__source *source, int32_t error)
 {
     if (error == ARS_ENOBUFS) {
         ars__bufs_grow(&u->bufs);
-        if (source->reader) wait_on(u, source, EXPECT_SOME);
+        if (is_awaited(source)) wait_on(u, source, EXPECT_SOME);
     } else if (error == ARS_ECANCELED || error == ARS_EINTR) {
-        if (source->reader) wait_on(u, source, EXPECT_SOME);
-    } else if (source->reader) {
+        if (is_awaited(source)) wait_on(u, source, EXPECT_SOME);
+    } else if (is_awaited(source)) {
         end_reader(source, error);
     } else {
         source->error = (int16_t)error;
@@ -350,28 +429,22 @@ void ars__uring_received(ars__uring *u, ars__source *source, int32_t res, uint32
         ars__loop_count(&u->loop, -1);
     }
     if (ARS__UNLIKELY(source->closing)) {
-        if (id != NO_BUFFER) {
-            ars__bufs_take(&u->bufs, (unsigned)id);
-            ars__bufs_give(&u->bufs, (unsigned)id);
-        }
+        ars__uring_drop(u, res, flags);
         ars__source_settle(source);
         return;
     }
     if (ARS__LIKELY(res > 0 && id != NO_BUFFER)) {
-        deliver(u, source, (unsigned)id, (unsigned)res);
+        deliver_all(u, source, (unsigned)id, (unsigned)res, flags);
         return;
     }
-    if (id != NO_BUFFER) {
-        ars__bufs_take(&u->bufs, (unsigned)id);
-        ars__bufs_give(&u->bufs, (unsigned)id);
-    }
+    ars__uring_drop(u, res, flags);
     if (source->polling) {
         polled(u, source, res);
     } else if (res < 0) {
         receive_failed(u, source, res);
     } else {
         source->eof = 1;
-        if (source->reader) end_reader(source, 0);
+        if (is_awaited(source)) end_reader(source, 0);
     }
 }
 
@@ -453,7 +526,8 @@ static int is_ready(const ars__source *source)
 
 static int32_t arm(ars__uring *u, ars__source *source, unsigned expect)
 {
-    return source->kind == ARS__LISTENER ? arm_accept(u, source) : arm_recv(u, source, expect);
+    return source->kind == ARS__LISTENER ? arm_accept(u, source)
+                                         : arm_recv(u, source, NULL, expect);
 }
 
 int ars__uring_ready(ars__uring *u, ars__source *source, int ask)

@@ -69,6 +69,7 @@ static int setup(ars__ring *ring, struct io_uring_params *p)
             if (rc >= 0) {
                 ring->fd = rc;
                 ring->setup = p->flags;
+                ring->features = p->features;
                 return 0;
             }
             if (rc != ARS_EINVAL) break;

@@ -16,6 +16,7 @@
 typedef struct ars__ring {
     int fd;
     unsigned setup; /* the flags that the kernel accepted */
+    unsigned features;
     struct io_uring_sqe *sqes;
     unsigned *sq_head, *sq_tail, *sq_flags; /* shared; the kernel moves the head */
     unsigned sq_filled;                     /* our tail: what is filled and maybe not yet shown */
