@@ -186,7 +186,7 @@ static void cache_keeps_and_flushes(void)
             CHECK_EQ(((char *)taken[i])[127], round + 1);
             ars__slab_cache_put(&cache, taken[i]);
         }
-        /* At most two lists stay behind. */
+        /* At most two batches stay behind. */
         CHECK(slab.live <= 2 * ARS__SLAB_BATCH);
         CHECK(slab.live > 0);
     }

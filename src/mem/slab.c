@@ -27,6 +27,8 @@ void ars__slab_init(ars__slab *slab, const ars_alloc *alloc, size_t size, size_t
     slab->size = (uint32_t)ars__align_up(size, align);
     slab->align = (uint32_t)align;
     slab->next_chunk = ARS__SLAB_CHUNK_MIN;
+    size_t bundle = 1 + (slab->size - sizeof(ars__slab_bundle)) / sizeof(void *);
+    slab->bundle = bundle < ARS__SLAB_BATCH ? (uint32_t)bundle : ARS__SLAB_BATCH;
 }
 
 static size_t chunk_align(const ars__slab *slab)
@@ -113,7 +115,32 @@ void *ars__slab_get_slow(ars__slab *slab)
 
 static int used_up(const ars__slab *slab)
 {
-    return !slab->free && slab->fresh == slab->end;
+    return !slab->free && !slab->bundles && slab->fresh == slab->end;
+}
+
+/* Takes a bundle apart: its objects go into 'out'. */
+static void unbundle(ars__slab *slab, void **out)
+{
+    ars__slab_bundle *bundle = slab->bundles;
+    slab->bundles = bundle->next;
+    ars__san_unpoison(bundle, slab->size);
+    ars__san_ignore_begin();
+    out[0] = bundle;
+    for (uint32_t i = 1; i < slab->bundle; i++) out[i] = bundle->rest[i - 1];
+    ars__san_ignore_end();
+    ars__san_poison((char *)bundle + ARS__SLAB_KEPT, slab->size - ARS__SLAB_KEPT);
+}
+
+/* There are bundles only: the objects of one are linked instead. */
+static void link_bundle(ars__slab *slab)
+{
+    void *objects[ARS__SLAB_BATCH];
+    unbundle(slab, objects);
+    for (uint32_t i = 0; i < slab->bundle; i++) {
+        ars__slab_object *object = objects[i];
+        object->next = slab->free;
+        slab->free = object;
+    }
 }
 
 /*
@@ -143,13 +170,14 @@ static int lock_with_free(ars__slab *slab)
             return 0;
         }
     }
-    if (!slab->free) link_fresh(slab);
+    if (!slab->free && !slab->bundles) link_fresh(slab);
     return 1;
 }
 
 void *ars__slab_get_shared(ars__slab *slab)
 {
     if (!lock_with_free(slab)) return NULL;
+    if (!slab->free) link_bundle(slab);
     void *object = ars__slab_get(slab);
     ars_spin_unlock(&slab->lock);
     return object;
@@ -164,62 +192,55 @@ void ars__slab_put_shared(ars__slab *slab, void *p)
 
 /* ---- caches ---- */
 
-/* Gives objects 'first' to 'last', linked, back. */
-static void give_back(ars__slab *slab, ars__slab_object *first, ars__slab_object *last,
-                      uint32_t count)
-{
-    ars_spin_lock(&slab->lock);
-    ARS__ASSERT(slab->live >= count);
-    last->next = slab->free;
-    slab->free = first;
-    slab->live -= count;
-    ars_spin_unlock(&slab->lock);
-}
-
-/* The hot list is empty: makes it hold something. */
+/* The cache is empty: makes it hold something; 0 without memory. */
 int ars__slab_cache_fill(ars__slab_cache *cache)
 {
-    ARS__ASSERT(cache->hot_count == 0);
-    if (cache->cold) {
-        cache->hot = cache->cold;
-        cache->hot_last = cache->cold_last;
-        cache->hot_count = cache->cold_count;
-        cache->cold = NULL;
-        cache->cold_count = 0;
-        return 1;
-    }
     ars__slab *slab = cache->slab;
+    ARS__ASSERT(cache->count == 0);
     if (!lock_with_free(slab)) return 0;
-    ars__slab_object *last = slab->free;
-    uint32_t count = 1;
-    while (count < ARS__SLAB_BATCH && last->next) {
-        last = last->next;
-        count++;
+    if (slab->bundles) {
+        unbundle(slab, cache->kept);
+        cache->count = slab->bundle;
+    } else {
+        /* The first of the list is to come out first. */
+        ars__slab_object *taken[ARS__SLAB_BATCH];
+        uint32_t n = 0;
+        while (n < ARS__SLAB_BATCH && slab->free) {
+            taken[n++] = slab->free;
+            slab->free = slab->free->next;
+        }
+        while (n > 0) cache->kept[cache->count++] = taken[--n];
     }
-    cache->hot = slab->free;
-    cache->hot_last = last;
-    cache->hot_count = count;
-    slab->free = last->next;
-    slab->live += count;
+    slab->live += cache->count;
     ars_spin_unlock(&slab->lock);
-    last->next = NULL;
     return 1;
 }
 
-/* The hot list is full: makes room in it. */
+/* The coldest of the cache go back to the slab, as a bundle. */
 void ars__slab_cache_spill(ars__slab_cache *cache)
 {
-    if (cache->cold) give_back(cache->slab, cache->cold, cache->cold_last, cache->cold_count);
-    cache->cold = cache->hot;
-    cache->cold_last = cache->hot_last;
-    cache->cold_count = cache->hot_count;
-    cache->hot = NULL;
-    cache->hot_count = 0;
+    ars__slab *slab = cache->slab;
+    ars__slab_bundle *bundle = cache->kept[0];
+    uint32_t n = slab->bundle;
+    ARS__ASSERT(cache->count >= n);
+    ars__san_unpoison(bundle, slab->size);
+    /* As in link_fresh(): the loops may become calls. */
+    ars__san_ignore_begin();
+    for (uint32_t i = 1; i < n; i++) bundle->rest[i - 1] = cache->kept[i];
+    cache->count -= n;
+    for (uint32_t i = 0; i < cache->count; i++) cache->kept[i] = cache->kept[i + n];
+    ars__san_ignore_end();
+    ars__san_poison((char *)bundle + ARS__SLAB_KEPT, slab->size - ARS__SLAB_KEPT);
+    ars_spin_lock(&slab->lock);
+    ARS__ASSERT(slab->live >= n);
+    slab->live -= n;
+    bundle->next = slab->bundles;
+    slab->bundles = bundle;
+    ars_spin_unlock(&slab->lock);
 }
 
 void ars__slab_cache_flush(ars__slab_cache *cache)
 {
-    if (cache->hot) give_back(cache->slab, cache->hot, cache->hot_last, cache->hot_count);
-    if (cache->cold) give_back(cache->slab, cache->cold, cache->cold_last, cache->cold_count);
-    ars__slab_cache_init(cache, cache->slab);
+    while (cache->count >= cache->slab->bundle) ars__slab_cache_spill(cache);
+    while (cache->count > 0) ars__slab_put_shared(cache->slab, cache->kept[--cache->count]);
 }

@@ -20,7 +20,7 @@
  *   by several threads        ars__slab_get_shared, ars__slab_put_shared, which
  *                             take a lock; and for a thread that often comes,
  *                             a cache of its own, which takes the lock once for
- *                             32 objects
+ *                             about 32 objects
  */
 
 #include <arsenal/alloc.h>
@@ -33,24 +33,37 @@ enum {
     ARS__SLAB_CHUNK_MIN = 4096,
     ARS__SLAB_CHUNK_MAX = 256 * 1024,
     ARS__SLAB_KEPT = 16, /* bytes of a free object that are not poisoned */
-    ARS__SLAB_BATCH = 32 /* objects that a cache takes and returns at once */
+    ARS__SLAB_BATCH = 32 /* objects that a cache takes and returns at once, at most */
 };
 
 typedef struct ars__slab_object {
     struct ars__slab_object *next;
 } ars__slab_object;
 
+/*
+ * Objects that a cache has given back together: the first of them, which holds
+ * the addresses of the others.  So they change hands without a look at each,
+ * which in another core's cache would cost a miss after the other.
+ */
+typedef struct ars__slab_bundle {
+    struct ars__slab_bundle *next;
+    uint64_t users; /* the object's second word */
+    void *rest[];
+} ars__slab_bundle;
+
 typedef struct ars__slab_chunk ars__slab_chunk;
 
 typedef struct ars__slab {
     ars__slab_object *free;          /* linked; hottest first */
+    ars__slab_bundle *bundles;       /* others that are free */
     uint64_t live;                   /* objects handed out, those in caches included */
     char *fresh, *end;               /* of the newest chunk: what was never linked */
     ars__slab_chunk *chunks, *spare; /* spare: nothing of it was linked yet */
     const ars_alloc *alloc;
     size_t next_chunk; /* bytes to ask for */
     uint32_t size, align;
-    ars_spin lock; /* only the shared calls take it; held over no allocation */
+    uint32_t bundle; /* objects in each */
+    ars_spin lock;   /* only the shared calls take it; held over no allocation */
 } ars__slab;
 
 /*
@@ -91,19 +104,20 @@ void *ars__slab_get_shared(ars__slab *slab);
 void ars__slab_put_shared(ars__slab *slab, void *p);
 
 /*
- * A cache: two lists of up to ARS__SLAB_BATCH objects.  With two, a user at the
- * edge between full and empty does not go to the slab on every other call.
- * All-zero but for 'slab' is an empty one.
+ * A cache: up to twice as many objects as it takes and returns at once, so that
+ * a user at the edge between full and empty does not go to the slab on every
+ * other call.  All-zero but for 'slab' is an empty one.
  */
 typedef struct ars__slab_cache {
     ars__slab *slab;
-    ars__slab_object *hot, *hot_last, *cold, *cold_last;
-    uint32_t hot_count, cold_count;
+    uint32_t count;
+    void *kept[2 * ARS__SLAB_BATCH]; /* the hottest last */
 } ars__slab_cache;
 
 static inline void ars__slab_cache_init(ars__slab_cache *cache, ars__slab *slab)
 {
-    *cache = (ars__slab_cache){.slab = slab};
+    cache->slab = slab;
+    cache->count = 0;
 }
 
 /* Gives everything in the cache back to the slab; the cache stays usable. */
@@ -112,27 +126,33 @@ void ars__slab_cache_flush(ars__slab_cache *cache);
 int ars__slab_cache_fill(ars__slab_cache *cache);
 void ars__slab_cache_spill(ars__slab_cache *cache);
 
+/* As ars__slab_cache_get(), but NULL too where the cache has nothing at hand. */
+static inline void *ars__slab_cache_hot(ars__slab_cache *cache)
+{
+    enum { AHEAD = 4 };
+    uint32_t count = cache->count;
+    if (ARS__UNLIKELY(count == 0)) return NULL;
+    cache->count = --count;
+    /* Others may have used them last. */
+    if (count >= AHEAD) __builtin_prefetch(cache->kept[count - AHEAD], 1);
+    void *object = cache->kept[count];
+    ars__san_unpoison(object, cache->slab->size);
+    return object;
+}
+
 /* As ars__slab_get(), by the cache's owner. */
 static inline void *ars__slab_cache_get(ars__slab_cache *cache)
 {
-    if (ARS__UNLIKELY(!cache->hot) && !ars__slab_cache_fill(cache)) return NULL;
-    ars__slab_object *object = cache->hot;
-    cache->hot = object->next;
-    cache->hot_count--;
-    ars__san_unpoison(object, cache->slab->size);
-    return object;
+    if (ARS__UNLIKELY(cache->count == 0) && !ars__slab_cache_fill(cache)) return NULL;
+    return ars__slab_cache_hot(cache);
 }
 
 /* As ars__slab_put(), by the cache's owner, whoever took the object. */
 static inline void ars__slab_cache_put(ars__slab_cache *cache, void *p)
 {
-    ars__slab_object *object = p;
     ARS__ASSERT(((uintptr_t)p & (cache->slab->align - 1)) == 0);
-    if (ARS__UNLIKELY(cache->hot_count == ARS__SLAB_BATCH)) ars__slab_cache_spill(cache);
-    if (!cache->hot) cache->hot_last = object;
-    object->next = cache->hot;
-    cache->hot = object;
-    cache->hot_count++;
+    if (ARS__UNLIKELY(cache->count == 2 * ARS__SLAB_BATCH)) ars__slab_cache_spill(cache);
+    cache->kept[cache->count++] = p;
     ars__san_poison((char *)p + ARS__SLAB_KEPT, cache->slab->size - ARS__SLAB_KEPT);
 }
 
