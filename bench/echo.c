@@ -250,7 +250,7 @@ static int choose(struct server *all, const struct load_shape *shape, const char
     }
     ARSENAL("arsenal", "../examples/echo", "task", 0);
     if (two) ARSENAL("arsenal again", "../examples/echo", "task", 0);
-    if (!two) ARSENAL("arsenal", "../examples/echo", "serve", 0);
+    ARSENAL("arsenal", "../examples/echo", "serve", 0);
     if (!two) all[n++] = (struct server){.system = "libuv", .path = "libuv_echo", .peer = 1};
     all[n++] = (struct server){
         .system = "tokio", .path = "tokio/release/echo", .arguments = {workers}, .peer = 1};

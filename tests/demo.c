@@ -78,11 +78,34 @@ static double number(const char *json, const char *key)
     return strtod(at + strlen(quoted), NULL);
 }
 
-/* 'backend' may be refused on this machine; then the demo says so in one line. */
-static void runs(const char *backend)
+static void check_result(const char *text, const char *style, const char *backend, int workers)
 {
-    const char *options[] = {"--connections", "200",   "--seconds", "0.3",
-                             "--backend",     backend, "--json",    NULL};
+    char word[40];
+
+    CHECK_EQ(number(text, "connections"), 200);
+    CHECK_EQ(number(text, "workers"), workers);
+    CHECK_EQ(number(text, "errors"), 0);
+    CHECK(number(text, "requests") >= 200 && number(text, "rps") > 0);
+    CHECK(number(text, "p50_us") > 0 && number(text, "p50_us") <= number(text, "p99_us") &&
+          number(text, "p99_us") <= number(text, "p999_us"));
+    CHECK(number(text, "cpu_ns_per_request") > 0);
+    number(text, "idle_bytes_per_connection");
+    snprintf(word, sizeof word, "\"backend\":\"%s\"", backend);
+    CHECK(strstr(text, word));
+    snprintf(word, sizeof word, "\"style\":\"%s\"", style);
+    CHECK(strstr(text, word));
+}
+
+/*
+ * 'style' NULL: the default, a line for each, tasks last.  'backend' may be
+ * refused on this machine; then the demo says so in one line.
+ */
+static void runs(const char *backend, const char *style, const char *workers)
+{
+    const char *options[] = {
+        "--connections", "200",       "--seconds", "0.3",    "--backend",
+        backend,         "--workers", workers,     "--json", style ? "--style" : NULL,
+        style,           NULL};
     char text[4096], said[8192];
     struct demo d = start(options);
 
@@ -95,25 +118,33 @@ static void runs(const char *backend)
         return;
     }
     if (status) FAIL("exit code %d, says '%s'", status, said);
-    CHECK_EQ(number(text, "connections"), 200);
-    CHECK_EQ(number(text, "errors"), 0);
-    CHECK(number(text, "requests") >= 200 && number(text, "rps") > 0);
-    CHECK(number(text, "p50_us") > 0 && number(text, "p50_us") <= number(text, "p99_us") &&
-          number(text, "p99_us") <= number(text, "p999_us"));
-    CHECK(number(text, "cpu_ns_per_request") > 0);
-    CHECK(number(text, "idle_bytes_per_connection") > 0);
-    snprintf(said, sizeof said, "\"backend\":\"%s\"", backend);
-    CHECK(strstr(text, said));
+    char *line = text;
+    for (int i = 0; i < 2; i++) {
+        const char *which = i ? "task" : "serve";
+        if (style && strcmp(style, which)) continue;
+        char *end_of_line = strchr(line, '\n');
+        CHECK(end_of_line);
+        *end_of_line = '\0';
+        check_result(line, which, backend, atoi(workers));
+        line = end_of_line + 1;
+    }
+    CHECK_STR(line, "");
 }
 
 static void runs_on_epoll(void)
 {
-    runs("epoll");
+    runs("epoll", NULL, "1");
 }
 
 static void runs_on_uring(void)
 {
-    runs("uring");
+    runs("uring", NULL, "1");
+}
+
+static void runs_with_workers(void)
+{
+    runs("epoll", "task", "2");
+    runs("epoll", "serve", "3");
 }
 
 static void says_that_the_server_was_killed(void)
@@ -159,6 +190,8 @@ static void refuses_nonsense(void)
     static const char *const lines[][3] = {{"--nonsense", NULL},
                                            {"--backend", "kqueue", NULL},
                                            {"--connections", "0", NULL},
+                                           {"--style", "none", NULL},
+                                           {"--workers", "0", NULL},
                                            {"--seconds", "x", NULL},
                                            {"extra", NULL}};
     char said[1024];
@@ -174,6 +207,7 @@ static void refuses_nonsense(void)
 static const test_case cases[] = {
     {"runs on epoll", runs_on_epoll},
     {"runs on io_uring", runs_on_uring},
+    {"runs with several workers", runs_with_workers},
     {"says that the server was killed", says_that_the_server_was_killed},
     {"leaves nothing behind", leaves_nothing_behind},
     {"refuses nonsense", refuses_nonsense}};

@@ -15,7 +15,9 @@
 /*
  * The main job, from end to end: the echo server as one process, the load
  * generator as another, thousands of connections, every byte verified, the
- * server measured from outside, and stopped as an operator would stop it.
+ * server measured from outside, and stopped as an operator would stop it.  All
+ * that for each style of server: a task for each connection, and one only for
+ * each request in progress.
  *
  * Exit code 0 only if nothing was lost or wrong.
  */
@@ -24,10 +26,9 @@ enum { SPARE_DESCRIPTORS = 64, DRAIN_SECONDS = 5, START_SECONDS = 10, PHASE_SECO
 #define WARMUP_SECONDS 1.0
 
 struct demo {
-    int connections;
+    const char *style, *backend;
+    int connections, workers;
     double seconds;
-    const char *backend;
-    int json;
     struct process server, load;
     char address[128], backend_used[32];
     double memory[2], tables[2], cpu[2]; /* before and after */
@@ -65,10 +66,12 @@ static int fit_descriptors(struct demo *d)
 
 static int start_server(struct demo *d, int cpu)
 {
-    char path[4200], line[256];
+    char path[4200], line[256], workers[16];
 
+    snprintf(workers, sizeof workers, "%d", d->workers);
     if (process_path(path, sizeof path, "../examples/echo")) return -1;
-    const char *argv[] = {path, "127.0.0.1:0", "--backend", d->backend, NULL};
+    const char *argv[] = {path,     "127.0.0.1:0", "--backend", d->backend, "--style",
+                          d->style, "--workers",   workers,     NULL};
     if (process_start(&d->server, "the server", argv, cpu)) return -1;
     int got = process_line(&d->server, line, sizeof line, START_SECONDS, NULL);
     if (got == 1 && sscanf(line, "listening at %127[^,], %31s", d->address, d->backend_used) == 2)
@@ -172,13 +175,11 @@ static int run(struct demo *d)
 {
     int one = process_allowed_cpu(0), two = process_allowed_cpu(1);
 
-    if (two < 0) {
-        one = -1;
-        fprintf(stderr, "demo: one CPU only, so server and load share it\n");
-    }
+    if (two < 0) fprintf(stderr, "demo: one CPU only, so server and load share it\n");
+    if (two < 0 || d->workers > 1) one = two = -1;
     if (fit_descriptors(d) || start_server(d, one)) return -1;
-    fprintf(stderr, "demo: the server (process %d) listens at %s, backend %s\n", (int)d->server.pid,
-            d->address, d->backend_used);
+    fprintf(stderr, "demo: the server (process %d) listens at %s, style %s, backend %s\n",
+            (int)d->server.pid, d->address, d->style, d->backend_used);
     pause_for(0.2);
     if (process_memory(d->server.pid, &d->memory[0], &d->tables[0])) {
         fprintf(stderr, "demo: cannot read /proc/%d/smaps_rollup: %s\n", (int)d->server.pid,
@@ -194,53 +195,94 @@ static int run(struct demo *d)
     if (process_ended(&d->server) || process_memory(d->server.pid, &d->memory[1], &d->tables[1]))
         return give_up(d);
 
-    /* The order to stop comes while all connections are open: they must be served to their end. */
-    kill(d->server.pid, SIGTERM);
+    /*
+     * The order to stop comes while all connections are open, and tasks serve them to their end.
+     * The other style closes idle connections then, so it gets the order when they are gone.
+     */
+    int early = !strcmp(d->style, "task");
+    if (early) kill(d->server.pid, SIGTERM);
     pause_for(0.1);
     if (process_tell(&d->load, "go") || read_result(d)) return -1;
+    if (!early) kill(d->server.pid, SIGTERM);
     if (process_end(&d->load, 0, PHASE_SECONDS) || process_end(&d->server, 0, DRAIN_SECONDS + 1))
         return give_up(d);
     fprintf(stderr, "demo: the server drained and ended with exit code 0\n");
     return still_listening(d) || d->errors > 0 ? -1 : 0;
 }
 
-static void print_table(const struct demo *d)
+static void row(const struct demo *d, int n, const char *name, double (*of)(const struct demo *),
+                const char *format)
 {
-    double n = d->connections;
+    char text[32];
 
+    printf("%-34s", name);
+    for (int i = 0; i < n; i++) {
+        snprintf(text, sizeof text, format, of(&d[i]));
+        printf(" %12s", text);
+    }
     printf("\n");
-    printf("%-28s %12d\n", "connections", d->connections);
-    printf("%-28s %12.0f   every byte verified\n", "requests", d->requests);
-    printf("%-28s %12.0f\n", "requests/s", d->rps);
-    printf("%-28s %12.1f us\n", "latency p50", d->p50);
-    printf("%-28s %12.1f us\n", "latency p99", d->p99);
-    printf("%-28s %12.1f us\n", "latency p99.9", d->p999);
-    printf("%-28s %12.0f ns\n", "server CPU per request", (d->cpu[1] - d->cpu[0]) / d->requests);
-    printf("%-28s %12.0f bytes, and %.0f of page tables\n", "idle connection",
-           (d->memory[1] - d->memory[0]) / n, (d->tables[1] - d->tables[0]) / n);
-    printf("%-28s %12.0f\n", "errors", d->errors);
-    printf("%-28s %12s\n", "backend", d->backend_used);
+}
+
+#define FIGURE(name, expression)                                                                   \
+    static double name(const struct demo *d)                                                       \
+    {                                                                                              \
+        return expression;                                                                         \
+    }
+FIGURE(connections, d->connections)
+FIGURE(requests, d->requests)
+FIGURE(rps, d->rps)
+FIGURE(p50, d->p50)
+FIGURE(p99, d->p99)
+FIGURE(p999, d->p999)
+FIGURE(cpu, (d->cpu[1] - d->cpu[0]) / d->requests)
+FIGURE(idle_memory, (d->memory[1] - d->memory[0]) / d->connections)
+FIGURE(idle_tables, (d->tables[1] - d->tables[0]) / d->connections)
+FIGURE(errors, d->errors)
+
+static void print_table(const struct demo *d, int n)
+{
+    printf("\n%-34s", "style");
+    for (int i = 0; i < n; i++) printf(" %12s", d[i].style);
+    printf("\n%-34s", "backend");
+    for (int i = 0; i < n; i++) printf(" %12s", d[i].backend_used);
+    printf("\n");
+    row(d, n, "connections", connections, "%.0f");
+    row(d, n, "requests, every byte verified", requests, "%.0f");
+    row(d, n, "requests/s", rps, "%.0f");
+    row(d, n, "latency p50, us", p50, "%.1f");
+    row(d, n, "latency p99, us", p99, "%.1f");
+    row(d, n, "latency p99.9, us", p999, "%.1f");
+    row(d, n, "server CPU per request, ns", cpu, "%.0f");
+    row(d, n, "idle connection, bytes", idle_memory, "%.0f");
+    row(d, n, "  and of page tables", idle_tables, "%.0f");
+    row(d, n, "errors", errors, "%.0f");
 }
 
 static void print_json(const struct demo *d)
 {
-    printf("{\"connections\":%d,\"requests\":%.0f,\"rps\":%.0f,\"p50_us\":%.1f,\"p99_us\":%.1f,"
-           "\"p999_us\":%.1f,\"cpu_ns_per_request\":%.0f,\"idle_bytes_per_connection\":%.0f,"
-           "\"errors\":%.0f,\"backend\":\"%s\"}\n",
-           d->connections, d->requests, d->rps, d->p50, d->p99, d->p999,
-           (d->cpu[1] - d->cpu[0]) / d->requests, (d->memory[1] - d->memory[0]) / d->connections,
-           d->errors, strcmp(d->backend_used, "io_uring") ? d->backend_used : "uring");
+    printf("{\"style\":\"%s\",\"workers\":%d,\"connections\":%d,\"requests\":%.0f,\"rps\":%.0f,"
+           "\"p50_us\":%.1f,\"p99_us\":%.1f,\"p999_us\":%.1f,\"cpu_ns_per_request\":%.0f,"
+           "\"idle_bytes_per_connection\":%.0f,\"errors\":%.0f,\"backend\":\"%s\"}\n",
+           d->style, d->workers, d->connections, d->requests, d->rps, d->p50, d->p99, d->p999,
+           cpu(d), idle_memory(d), d->errors,
+           strcmp(d->backend_used, "io_uring") ? d->backend_used : "uring");
 }
 
 int main(int argc, char **argv)
 {
-    static struct demo d = {.seconds = 10, .backend = "auto"};
-    long connections = 10000;
+    /* Task style last: who reads one line of JSON gets that. */
+    static struct demo demos[] = {{.style = "serve"}, {.style = "task"}};
+    const char *style = "both", *backend = "auto";
+    long connections = 10000, workers = 1;
+    double seconds = 10;
+    int json = 0, rc = 0, done = 0;
     const struct option options[] = {
         {"connections", OPTION_INT, &connections, 1, CLIENT_CONNECTIONS_MAX, "N", "(10000)"},
-        {"seconds", OPTION_NUMBER, &d.seconds, 0.1, 86400, "S", "of load (10)"},
-        {"backend", OPTION_TEXT, &d.backend, 0, 0, "NAME", "uring, epoll, poll or auto (auto)"},
-        {"json", OPTION_FLAG, &d.json, 0, 0, NULL, "the result as JSON, on the last line"},
+        {"seconds", OPTION_NUMBER, &seconds, 0.1, 86400, "S", "of load (10)"},
+        {"style", OPTION_TEXT, &style, 0, 0, "NAME", "task, serve or both (both)"},
+        {"workers", OPTION_INT, &workers, 1, 64, "N", "of the server (1)"},
+        {"backend", OPTION_TEXT, &backend, 0, 0, "NAME", "uring, epoll, poll or auto (auto)"},
+        {"json", OPTION_FLAG, &json, 0, 0, NULL, "the results as JSON, a line a style at the end"},
         {0}};
     const struct command_line cl = {
         "demo", "[OPTION...]",
@@ -248,15 +290,22 @@ int main(int argc, char **argv)
         options, NULL};
 
     options_parse(&cl, argc, argv);
-    if (strcmp(d.backend, "uring") && strcmp(d.backend, "epoll") && strcmp(d.backend, "poll") &&
-        strcmp(d.backend, "auto"))
-        options_fail(&cl, "--backend is uring, epoll, poll or auto, not '%s'", d.backend);
-    d.connections = (int)connections;
-    int rc = run(&d);
-    if (d.requests > 0 && d.json)
-        print_json(&d);
-    else if (d.requests > 0)
-        print_table(&d);
+    if (strcmp(backend, "uring") && strcmp(backend, "epoll") && strcmp(backend, "poll") &&
+        strcmp(backend, "auto"))
+        options_fail(&cl, "--backend is uring, epoll, poll or auto, not '%s'", backend);
+    if (strcmp(style, "both") && strcmp(style, "task") && strcmp(style, "serve"))
+        options_fail(&cl, "--style is task, serve or both, not '%s'", style);
+    for (int i = 0; i < 2; i++) {
+        if (strcmp(style, "both") && strcmp(style, demos[i].style)) continue;
+        struct demo *d = &demos[done];
+        *d = (struct demo){.style = demos[i].style, .backend = backend, .workers = (int)workers};
+        d->connections = (int)connections;
+        d->seconds = seconds;
+        rc |= run(d);
+        if (d->requests > 0) done++;
+    }
+    if (done && !json) print_table(demos, done);
+    for (int i = 0; i < done && json; i++) print_json(&demos[i]);
     if (rc) fprintf(stderr, "demo: failed\n");
     return rc ? 1 : 0;
 }
