@@ -286,7 +286,7 @@ static int bench_shape(const struct load_shape *shape, const char *backend, cons
         if (up[i]->counts) close(up[i]->ticks_fd);
     }
     if (rc == 0) records(up, n, shape, backend, "task", o);
-    if (rc == 0 && !two) records(up, n, shape, backend, "serve", o);
+    if (rc == 0) records(up, n, shape, backend, "serve", o);
     return rc;
 }
 

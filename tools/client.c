@@ -317,12 +317,12 @@ static void send_due(struct client *c, int64_t now)
     }
 }
 
-/* Messages that should have been sent before 'end'. */
-static uint64_t count_unsent(const struct client *c, int64_t end)
+/* Messages that should have been sent. */
+static uint64_t count_unsent(const struct client *c)
 {
     uint64_t n = 0;
     for (int i = 0; i < c->connections; i++)
-        for (uint64_t slot = c->links[i].slot; slot_time(c, slot) < end;
+        for (uint64_t slot = c->links[i].slot; slot_time(c, slot) < c->end;
              slot += (uint64_t)c->connections)
             n++;
     return n;
@@ -368,7 +368,7 @@ static void link_receive(struct client *c, struct client_link *l)
     c->requests++;
     int64_t due = now;
     if (c->rate > 0) due = slot_time(c, l->slot += (uint64_t)c->connections);
-    if (c->sending && due <= now) link_send(c, l, due);
+    if (c->sending && due <= now && (c->rate == 0 || due < c->end)) link_send(c, l, due);
 }
 
 /*
@@ -421,6 +421,7 @@ int client_run(struct client *c, const char *phase, double seconds)
 
     c->sending = 1;
     c->slot = 0;
+    c->end = end;
     for (int i = 0; i < c->connections; i++) {
         c->links[i].slot = (uint64_t)i;
         if (c->rate == 0 && c->links[i].fd >= 0) link_send(c, &c->links[i], now_ns());
@@ -430,7 +431,7 @@ int client_run(struct client *c, const char *phase, double seconds)
         /* After the first error the rest of the load tells nothing new. */
         if (client_errors(c) && end > now + 200000000) end = now + 200000000;
         if (c->sending && c->rate > 0) {
-            send_due(c, now < end ? now : end - 1);
+            send_due(c, now < c->end ? now : c->end - 1);
             int64_t due = slot_time(c, c->slot);
             if (due < until) until = due;
         }
@@ -443,7 +444,7 @@ int client_run(struct client *c, const char *phase, double seconds)
     }
     c->sending = 0;
     c->elapsed = (double)(now_ns() - c->began) / 1e9;
-    c->unsent = c->rate > 0 ? count_unsent(c, end) : 0;
+    c->unsent = c->rate > 0 ? count_unsent(c) : 0;
     for (int i = 0; i < c->connections; i++)
         if (c->links[i].fd >= 0 && c->links[i].waiting)
             link_fail(c, &c->links[i], &c->unanswered, "no answer");

@@ -56,7 +56,7 @@ struct client {
     int open, waiting,
         sending; /* connections, messages under way, and whether answers are followed by new ones */
     const char *phase;
-    int64_t began, shown;
+    int64_t began, shown, end; /* 'end': nothing of an open loop is due from then on */
     uint64_t began_requests, shown_requests;
     uint64_t slot; /* the next message of an open loop */
 };

@@ -295,13 +295,13 @@ int main(int argc, char **argv)
         options_fail(&cl, "--backend is uring, epoll, poll or auto, not '%s'", backend);
     if (strcmp(style, "both") && strcmp(style, "task") && strcmp(style, "serve"))
         options_fail(&cl, "--style is task, serve or both, not '%s'", style);
-    for (int i = 0; i < 2; i++) {
+    for (int i = 0; i < 2 && !rc; i++) {
         if (strcmp(style, "both") && strcmp(style, demos[i].style)) continue;
         struct demo *d = &demos[done];
         *d = (struct demo){.style = demos[i].style, .backend = backend, .workers = (int)workers};
         d->connections = (int)connections;
         d->seconds = seconds;
-        rc |= run(d);
+        rc = run(d);
         if (d->requests > 0) done++;
     }
     if (done && !json) print_table(demos, done);
