@@ -100,7 +100,7 @@ static int waiting_receiver_task(void *arg)
         ars_dgram *a, *b;
         char buf[8];
         int how = i / 2;
-        CHECK_EQ(ars_dgram_pair(&a, &b), 0);
+        CHECK_EQ(ars_dgram_pair(&a, &b, NULL), 0);
         waiting w = {.dgram = a, .many = i % 2};
         w.deadline = how == 0 ? ars_after(ARS_MILLISECOND) : ARS_FOREVER;
         ars_group group;
@@ -145,8 +145,8 @@ static int closed_under_the_awake_task(void *arg)
     ars_dgram *a, *b, *c, *d;
     int gone = 0;
     for (int i = 0; i < 4; i++) {
-        CHECK_EQ(ars_dgram_pair(&a, &b), 0);
-        CHECK_EQ(ars_dgram_pair(&c, &d), 0);
+        CHECK_EQ(ars_dgram_pair(&a, &b, NULL), 0);
+        CHECK_EQ(ars_dgram_pair(&c, &d, NULL), 0);
         waiting w = {.dgram = a, .deadline = ARS_FOREVER, .many = i % 2};
         closing closes = {c, a};
         ars_group group;
@@ -208,7 +208,7 @@ static int full_queue_task(void *arg)
         ars_dgram *a, *b;
         char *buf = malloc(BIG);
         if (what == 0) {
-            CHECK_EQ(ars_dgram_pair(&a, &b), 0);
+            CHECK_EQ(ars_dgram_pair(&a, &b, NULL), 0);
         } else {
             b = open_at("unix:@arsenal-dgram-full", &at);
             if (what == 1)
@@ -306,7 +306,7 @@ static int segments_task(void *arg)
     ars_addr at;
     ars_dgram *a = open_at("127.0.0.1:0", &at), *b, *u, *v;
     CHECK_EQ(ars_dgram_dial(&b, &at, NULL), 0);
-    CHECK_EQ(ars_dgram_pair(&u, &v), 0);
+    CHECK_EQ(ars_dgram_pair(&u, &v, NULL), 0);
     stream_fill(1, 0, data, sizeof data);
     ars_message out = {.data = data, .size = sizeof data, .segment = 1200};
     ars_message in = {.data = back, .size = sizeof back};
@@ -482,7 +482,7 @@ static int options_task(void *arg)
         ars_dgram_close(a);
     }
     ars_dgram *u, *v;
-    CHECK_EQ(ars_dgram_pair(&u, &v), 0);
+    CHECK_EQ(ars_dgram_pair(&u, &v, NULL), 0);
     CHECK_EQ(ars_dgram_set(u, ARS_DGRAM_TTL, 9), ARS_EOPNOTSUPP);
     CHECK_EQ(ars_dgram_set(u, ARS_DGRAM_SNDBUF, 50000), 0);
     ars_dgram_close(u);
@@ -591,7 +591,7 @@ static int exchange(void *arg)
     ars_dgram_close(a);
     ars_dgram_close(b);
     if (rc < 0) return rc;
-    rc = ars_dgram_pair(&a, &b);
+    rc = ars_dgram_pair(&a, &b, NULL);
     if (rc < 0) return rc;
     rc = ars_dgram_send_many(a, &message, 1, deadline);
     message.addr = (ars_addr){0};

@@ -8,7 +8,8 @@ ARS_BEGIN_DECLS
 
 /*
  * A datagram socket sends and receives messages, each whole or not at all: over
- * UDP, which may lose them, or a unix socket, which does not.
+ * UDP, which may lose them, or a unix socket, which does not.  With 'seqpacket'
+ * a unix socket is a connection of messages.
  *
  *     char buf[1500];
  *     ars_addr from;
@@ -30,7 +31,7 @@ typedef struct ars_dgram_opt {
     unsigned reuseport;    /* 1: several sockets share the address, each gets some (SO_REUSEPORT) */
     unsigned reuseaddr;    /* 1: several receivers of a multicast group share the port */
     unsigned v6only;       /* 1: an IPv6 socket takes no IPv4 */
-    unsigned ars__pad;
+    unsigned seqpacket;    /* 1: a connection (SOCK_SEQPACKET), unix only; see ars_dgram_accept() */
     uint64_t ars__reserved[6]; /* zero */
 } ars_dgram_opt;
 
@@ -60,14 +61,27 @@ ARS_API int ars_dgram_open(ars_dgram **dgram, const ars_addr *addr, const ars_dg
 ARS_API int ars_dgram_dial(ars_dgram **dgram, const ars_addr *addr, const ars_dgram_opt *opt);
 
 /*
- * ars_dgram_pair() gives two unix sockets that are each other's peer.
+ * ars_dgram_accept() waits for one that dials 'listener', which was opened with
+ * 'seqpacket', and gives the connection.  Messages of a connection are never
+ * empty: sending one gives ARS_EINVAL, and receiving ARS_EPIPE at its end.
+ *
+ * Returns 0, or an error as ars_listener_accept() does.
+ *
+ * Suspends: yes.  Allocates: from the runtime.  Callable from: task.
+ */
+ARS_API ARS_MUST_USE int ars_dgram_accept(ars_dgram *listener, ars_dgram **dgram,
+                                          ars_time deadline);
+
+/*
+ * ars_dgram_pair() gives two unix sockets that are each other's peer; with
+ * opt->seqpacket they are a connection.  'opt' may be NULL.
  *
  * Returns 0, ARS_EMFILE, ARS_ENFILE, ARS_ENOMEM, or ARS_EINVAL on a plain
  * thread.
  *
  * Suspends: no.  Allocates: from the runtime.  Callable from: task.
  */
-ARS_API int ars_dgram_pair(ars_dgram **one, ars_dgram **other);
+ARS_API int ars_dgram_pair(ars_dgram **one, ars_dgram **other, const ars_dgram_opt *opt);
 
 /*
  * ars_dgram_recv() waits for a datagram and gives up to 'n' bytes of it, and
@@ -162,8 +176,8 @@ enum ars_dgram_option {
     ARS_DGRAM_TOS = 6,            /* type of service, 0 to 255; of IPv6 the traffic class */
     ARS_DGRAM_MULTICAST_TTL = 7,  /* the same as TTL for multicast, 0 to 255 */
     ARS_DGRAM_MULTICAST_LOOP = 8, /* 0: what is sent to a group does not come back to this host */
-    ARS_DGRAM_MULTICAST_IF =
-        9 /* index of the interface to send to groups on; 0: the system's choice */
+    ARS_DGRAM_MULTICAST_IF = 9,   /* index of the interface to send to groups on; 0: any */
+    ARS_DGRAM_CRED = 10 /* 1: the sender's process comes along; unix only (<arsenal/rights.h>) */
 };
 
 /*

@@ -5,6 +5,7 @@
 #include <netinet/in.h>
 #include <string.h>
 
+#include "io/await.h"
 #include "os/os.h"
 
 /* ---- a socket's life ---- */
@@ -15,12 +16,13 @@ static void freed(ars__source *source)
     alloc->free(alloc->ctx, ARS__MEMBER(source, ars_dgram, source), sizeof(ars_dgram), 64);
 }
 
-static ars_dgram *make(ars__hub *hub, int family)
+static ars_dgram *make(ars__hub *hub, int family, int seqpacket)
 {
     const ars_alloc *alloc = hub->alloc;
     ars_dgram *dgram = alloc->alloc(alloc->ctx, sizeof *dgram, 64);
     if (!dgram) return NULL;
     dgram->family = family;
+    dgram->seqpacket = seqpacket != 0;
     dgram->gro = dgram->multicast_if = 0;
     memset(&dgram->path, 0, sizeof dgram->path);
     return dgram;
@@ -50,16 +52,21 @@ static int set_options(int fd, int family, const ars_dgram_opt *opt)
     return rc;
 }
 
-/* A socket of the family of 'like', bound to 'local' unless that is NULL, as 'dgram' remembers. */
+static int type_of(const ars_dgram *dgram)
+{
+    return dgram->seqpacket ? SOCK_SEQPACKET : SOCK_DGRAM;
+}
+
+/* A socket of its family and type, bound to 'local' unless that is NULL, as 'dgram' remembers. */
 static int bound(ars_dgram *dgram, const ars_addr *local, const ars_dgram_opt *opt)
 {
-    int fd = ars__os_socket(dgram->family, SOCK_DGRAM, 0, 1);
+    int fd = ars__os_socket(dgram->family, type_of(dgram), 0, 1);
     if (fd < 0) return fd;
     int rc = set_options(fd, dgram->family, opt);
     if (rc == 0 && local) {
         size_t len;
         const struct sockaddr *sa = ars_addr_sockaddr(local, &len);
-        rc = sa ? ars__bind_replacing(fd, sa, len, SOCK_DGRAM) : ARS_EINVAL;
+        rc = sa ? ars__bind_replacing(fd, sa, len, type_of(dgram)) : ARS_EINVAL;
         if (rc == 0 && ars__has_path(sa, len)) memcpy(&dgram->path, sa, len);
     }
     if (rc == 0) return fd;
@@ -74,18 +81,20 @@ static int open_socket(ars_dgram **out, const ars_addr *local, const ars_addr *p
     ars__task *self = ars__task_self();
     size_t len;
     const struct sockaddr *sa = ars_addr_sockaddr(peer ? peer : local, &len);
-    if (!self || !sa) return ARS_EINVAL;
+    if (!opt) opt = &none;
+    if (!self || !sa || (opt->seqpacket && sa->sa_family != AF_UNIX)) return ARS_EINVAL;
     ars__loop *loop;
     int rc = ars__loop_get(&loop, self);
     if (rc < 0) return rc;
-    ars_dgram *dgram = make(loop->hub, sa->sa_family);
+    ars_dgram *dgram = make(loop->hub, sa->sa_family, opt->seqpacket != 0);
     if (!dgram) return ARS_ENOMEM;
-    int fd = rc = bound(dgram, local, opt ? opt : &none);
+    int fd = rc = bound(dgram, local, opt);
     if (rc < 0) goto no_socket;
-    if (peer) {
+    if (peer)
         rc = ars__os_connect(fd, sa, (uint32_t)len);
-        if (rc < 0) goto no_peer;
-    }
+    else
+        rc = dgram->seqpacket ? ars__os_listen(fd, INT32_MAX) : 0;
+    if (rc < 0) goto no_peer;
     ars__source_init(&dgram->source, loop->hub, fd, ARS__FILE, freed);
     *out = dgram;
     return 0;
@@ -108,18 +117,19 @@ int ars_dgram_dial(ars_dgram **dgram, const ars_addr *addr, const ars_dgram_opt 
     return open_socket(dgram, opt ? opt->local : NULL, addr, opt);
 }
 
-int ars_dgram_pair(ars_dgram **one, ars_dgram **other)
+int ars_dgram_pair(ars_dgram **one, ars_dgram **other, const ars_dgram_opt *opt)
 {
+    int seqpacket = opt && opt->seqpacket;
     ars__task *self = ars__task_self();
     if (!self) return ARS_EINVAL;
     ars__loop *loop;
     int fds[2], rc = ars__loop_get(&loop, self);
     if (rc < 0) return rc;
     ars__hub *hub = loop->hub;
-    ars_dgram *a = make(hub, AF_UNIX);
+    ars_dgram *a = make(hub, AF_UNIX, seqpacket);
     if (!a) return ARS_ENOMEM;
-    ars_dgram *b = make(hub, AF_UNIX);
-    rc = b ? ars__os_socketpair(AF_UNIX, SOCK_DGRAM, 1, fds) : ARS_ENOMEM;
+    ars_dgram *b = make(hub, AF_UNIX, seqpacket);
+    rc = b ? ars__os_socketpair(AF_UNIX, type_of(a), 1, fds) : ARS_ENOMEM;
     if (rc < 0) {
         if (b) unmake(hub, b);
         unmake(hub, a);
@@ -130,6 +140,34 @@ int ars_dgram_pair(ars_dgram **one, ars_dgram **other)
     *one = a;
     *other = b;
     return 0;
+}
+
+static const ars__wait_class accepting = {"accept", ars__request_interrupt};
+
+int ars_dgram_accept(ars_dgram *listener, ars_dgram **out, ars_time deadline)
+{
+    ars__source *source = &listener->source;
+    ars__task *self = ars__task_self();
+    if (!self) return ARS_EINVAL;
+    int rc = ars__source_enter(source, self, deadline);
+    if (rc < 0) return rc;
+    ars__hub *hub = source->hub;
+    ars_dgram *dgram = make(hub, AF_UNIX, 1);
+    if (!dgram) return ARS_ENOMEM;
+    while (rc >= 0) {
+        rc = source->reader ? ARS_EBUSY : ars__os_accept(source->fd, NULL, NULL, 1);
+        if (rc >= 0) {
+            ars__source_init(&dgram->source, hub, rc, ARS__FILE, freed);
+            *out = dgram;
+            return 0;
+        }
+        if (rc == ARS_EINTR || rc == ARS_ECONNABORTED)
+            rc = 0;
+        else if (rc == ARS_EAGAIN)
+            rc = ars__await_in(source, self, &accepting, deadline);
+    }
+    unmake(hub, dgram);
+    return rc;
 }
 
 /* ---- the rest ---- */

@@ -12,7 +12,8 @@
 struct ars_dgram {
     ars__source source; /* a file to the backends: the calls are made here */
     int family;
-    int gro; /* ARS_DGRAM_GRO is on */
+    int seqpacket; /* a connection, or a listener for them */
+    int gro;       /* ARS_DGRAM_GRO is on */
     int multicast_if;
     struct sockaddr_un path; /* to remove when it is closed; else empty */
 };

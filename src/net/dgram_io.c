@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "io/await.h"
+#include "net/control.h"
 #include "net/dgram.h"
 #include "os/os.h"
 
@@ -36,22 +37,36 @@ static void address_came(const ars_dgram *dgram, ars_addr *addr, size_t len)
     memset(sa + len, 0, sizeof addr->ars__sockaddr - len);
 }
 
-static int32_t recv_now(const ars_dgram *dgram, void *buf, size_t n, ars_addr *from)
+/* Its length, or an error.  The end of a connection looks like an empty message. */
+static int32_t recv_message(const ars_dgram *dgram, struct msghdr *msg)
 {
+    int64_t len;
+    do len = ars__os_recvmsg(dgram->source.fd, msg, MSG_TRUNC);
+    while (len == ARS_EINTR);
+    return len == 0 && dgram->seqpacket ? ARS_EPIPE : (int32_t)len;
+}
+
+static int32_t recv_now(const ars_dgram *dgram, void *buf, size_t n, ars_addr *from,
+                        ars_rights *rights)
+{
+    ars__control beside;
     struct iovec iov = {buf, n};
     struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1};
+    if (rights) ars__control_expect(&msg, &beside);
     if (from) {
         msg.msg_name = from->ars__sockaddr;
         msg.msg_namelen = sizeof from->ars__sockaddr;
     }
-    int64_t len;
-    do len = ars__os_recvmsg(dgram->source.fd, &msg, MSG_TRUNC);
-    while (len == ARS_EINTR);
-    if (len >= 0 && from) address_came(dgram, from, msg.msg_namelen);
-    return (int32_t)len;
+    int32_t len = recv_message(dgram, &msg);
+    if (len < 0) return len;
+    if (from) address_came(dgram, from, msg.msg_namelen);
+    int rc = rights ? ars__control_take(&msg, rights) : 0;
+    return rc < 0 ? rc : len;
 }
 
-int ars_dgram_recv(ars_dgram *dgram, void *buf, size_t n, ars_addr *from, ars_time deadline)
+__attribute__((always_inline)) static inline int recv_one(ars_dgram *dgram, void *buf, size_t n,
+                                                          ars_addr *from, ars_rights *rights,
+                                                          ars_time deadline)
 {
     ars__source *source = &dgram->source;
     ars__task *self = ars__task_self();
@@ -59,11 +74,22 @@ int ars_dgram_recv(ars_dgram *dgram, void *buf, size_t n, ars_addr *from, ars_ti
     int rc = ars__source_enter(source, self, deadline);
     while (rc >= 0) {
         if (ARS__UNLIKELY(source->reader != NULL)) return ARS_EBUSY;
-        int32_t len = recv_now(dgram, buf, n, from);
+        int32_t len = recv_now(dgram, buf, n, from, rights);
         if (len != ARS_EAGAIN) return len;
         rc = ars__await_in(source, self, &receiving, deadline);
     }
     return rc;
+}
+
+int ars_dgram_recv(ars_dgram *dgram, void *buf, size_t n, ars_addr *from, ars_time deadline)
+{
+    return recv_one(dgram, buf, n, from, NULL, deadline);
+}
+
+int ars_dgram_recv_rights(ars_dgram *dgram, void *buf, size_t n, ars_addr *from, ars_rights *rights,
+                          ars_time deadline)
+{
+    return recv_one(dgram, buf, n, from, rights, deadline);
 }
 
 static uint32_t segment_of(struct msghdr *msg)
@@ -75,6 +101,14 @@ static uint32_t segment_of(struct msghdr *msg)
         return (uint32_t)size;
     }
     return 0;
+}
+
+/* Of a connection: those before its end, which looks like empty messages; or ARS_EPIPE. */
+static int before_end(const struct mmsghdr *msgs, int n)
+{
+    int i = 0;
+    while (i < n && msgs[i].msg_len > 0) i++;
+    return i > 0 ? i : ARS_EPIPE;
 }
 
 /* Up to BATCH of them. */
@@ -96,6 +130,7 @@ static int recv_batch(const ars_dgram *dgram, ars_message *m, unsigned n)
     int got;
     do got = ars__os_recvmmsg(dgram->source.fd, msgs, n);
     while (got == ARS_EINTR);
+    if (got > 0 && dgram->seqpacket) got = before_end(msgs, got);
     for (int i = 0; i < got; i++) {
         m[i].len = msgs[i].msg_len;
         m[i].segment = dgram->gro ? segment_of(&msgs[i].msg_hdr) : 0;
@@ -148,11 +183,14 @@ static void *address_to(const ars_addr *to, uint32_t *len)
     return (void *)(uintptr_t)sa;
 }
 
-static int32_t send_now(const ars_dgram *dgram, const void *buf, size_t n, const ars_addr *to)
+static int32_t send_now(const ars_dgram *dgram, const void *buf, size_t n, const ars_addr *to,
+                        const int *fds, size_t count)
 {
+    ars__control beside;
     struct iovec iov = {(void *)(uintptr_t)buf, n};
     struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1};
     msg.msg_name = address_to(to, &msg.msg_namelen);
+    if (count > 0) ars__control_put(&msg, &beside, fds, count);
     int64_t sent;
     do sent = ars__os_sendmsg(dgram->source.fd, &msg, 1);
     while (sent == ARS_EINTR);
@@ -195,18 +233,33 @@ __attribute__((always_inline)) static inline int await_room(ars_dgram *dgram, ar
     return rc;
 }
 
-int ars_dgram_send(ars_dgram *dgram, const void *buf, size_t n, const ars_addr *to,
-                   ars_time deadline)
+__attribute__((always_inline)) static inline int send_one(ars_dgram *dgram, const void *buf,
+                                                          size_t n, const ars_addr *to,
+                                                          const int *fds, size_t count,
+                                                          ars_time deadline)
 {
     ars__task *self = ars__task_self();
-    if (ARS__UNLIKELY(!self || (ptrdiff_t)n < 0)) return ARS_EINVAL;
+    if (ARS__UNLIKELY(!self || (ptrdiff_t)n < 0 || (n == 0 && dgram->seqpacket))) return ARS_EINVAL;
     int rc = ars__source_enter(&dgram->source, self, deadline);
     while (rc >= 0) {
-        int32_t sent = send_now(dgram, buf, n, to);
+        int32_t sent = send_now(dgram, buf, n, to, fds, count);
         if (sent != ARS_EAGAIN) return sent;
         rc = await_room(dgram, self, to, deadline);
     }
     return rc;
+}
+
+int ars_dgram_send(ars_dgram *dgram, const void *buf, size_t n, const ars_addr *to,
+                   ars_time deadline)
+{
+    return send_one(dgram, buf, n, to, NULL, 0, deadline);
+}
+
+int ars_dgram_send_rights(ars_dgram *dgram, const void *buf, size_t n, const ars_addr *to,
+                          const int *fds, size_t count, ars_time deadline)
+{
+    if (count > ARS_RIGHTS_MAX || dgram->family != AF_UNIX) return ARS_EINVAL;
+    return send_one(dgram, buf, n, to, fds, count, deadline);
 }
 
 static void set_segment(struct msghdr *msg, control *c, uint32_t segment)
@@ -269,7 +322,9 @@ int ars_dgram_send_many(ars_dgram *dgram, const ars_message *messages, size_t n,
     if (ARS__UNLIKELY(!self)) return ARS_EINVAL;
     if (n > INT32_MAX) n = INT32_MAX;
     for (size_t i = 0; i < n; i++) {
-        if ((ptrdiff_t)messages[i].size < 0 || messages[i].segment > UINT16_MAX) return ARS_EINVAL;
+        size_t size = messages[i].size;
+        if ((ptrdiff_t)size < 0 || messages[i].segment > UINT16_MAX) return ARS_EINVAL;
+        if (size == 0 && dgram->seqpacket) return ARS_EINVAL;
         if (messages[i].segment && dgram->family == AF_UNIX) return ARS_EOPNOTSUPP;
     }
     int rc = ars__source_enter(&dgram->source, self, deadline);

@@ -33,6 +33,7 @@ static const entry entries[] = {
     [ARS_DGRAM_BROADCAST] = {BOTH(SOL_SOCKET, SO_BROADCAST), 0, 1},
     [ARS_DGRAM_RCVBUF] = {BOTH(SOL_SOCKET, SO_RCVBUF), 0, INT32_MAX},
     [ARS_DGRAM_SNDBUF] = {BOTH(SOL_SOCKET, SO_SNDBUF), 0, INT32_MAX},
+    [ARS_DGRAM_CRED] = {BOTH(SOL_SOCKET, SO_PASSCRED), 0, 1},
     [ARS_DGRAM_GRO] = {BOTH(IPPROTO_UDP, UDP_GRO), 0, 1},
     [ARS_DGRAM_TTL] = {IN4_6(IP_TTL, IPV6_UNICAST_HOPS), 1, 255},
     [ARS_DGRAM_TOS] = {IN4_6(IP_TOS, IPV6_TCLASS), 0, 255},
@@ -47,7 +48,8 @@ static int lookup(const ars_dgram *dgram, int option_id, option *found)
     if (option_id < 1 || (size_t)option_id >= sizeof entries / sizeof *entries) return ARS_EINVAL;
     const entry *e = &entries[option_id];
     *found = dgram->family == AF_INET6 ? e->v6 : e->v4;
-    return dgram->family == AF_UNIX && found->level != SOL_SOCKET ? ARS_EOPNOTSUPP : 0;
+    if (dgram->family == AF_UNIX) return found->level != SOL_SOCKET ? ARS_EOPNOTSUPP : 0;
+    return option_id == ARS_DGRAM_CRED ? ARS_EOPNOTSUPP : 0;
 }
 
 static int supported(int rc)
