@@ -103,6 +103,8 @@ static const fault_error e_uring_register[] = {FOREVER(ARS_EINVAL), FOREVER(ARS_
     X(MOVES, int64_t, read, e_read, (int fd, void *buf, size_t n), (fd, buf, n))                   \
     X(MOVES, int64_t, write, e_write, (int fd, const void *buf, size_t n), (fd, buf, n))           \
     X(PLAIN, int, set_nonblock, e_none, (int fd, int on), (fd, on))                                \
+    X(PLAIN, int, set_cloexec, e_none, (int fd, int on), (fd, on))                                 \
+    X(PLAIN, int, pid, e_none, (void), ())                                                         \
     X(PLAIN, int, poll, e_memory, (int fd, unsigned events), (fd, events))                         \
     X(PLAIN, int, pipe, e_open, (int fds[2]), (fds))                                               \
     X(PLAIN, int, is_stream, e_none, (int fd), (fd))                                               \

@@ -73,6 +73,8 @@ static uintptr_t a_thread(void)
     X(close, (-1))                                                                                 \
     X(read, (-1, buffer, 1))                                                                       \
     X(write, (-1, buffer, 1))                                                                      \
+    X(set_cloexec, (-1, 1))                                                                        \
+    X(pid, ())                                                                                     \
     X(set_nonblock, (-1, 1))                                                                       \
     X(pipe, (pipe_ends))                                                                           \
     X(is_stream, (-1))                                                                             \
@@ -404,6 +406,12 @@ static void descriptors(void)
     CHECK_EQ(ars__os_set_nonblock(fd, 0), 0);
     CHECK_EQ(ars__os_set_nonblock(fd, 1), 0);
     CHECK(fcntl(fd, F_GETFL) & O_NONBLOCK);
+    CHECK_EQ(ars__os_set_cloexec(fd, 0), 1);
+    CHECK_EQ(fcntl(fd, F_GETFD), 0);
+    CHECK_EQ(ars__os_set_cloexec(fd, 1), 0);
+    CHECK_EQ(fcntl(fd, F_GETFD), FD_CLOEXEC);
+    CHECK_EQ(ars__os_set_cloexec(fd, 1), 1);
+    CHECK_EQ(ars__os_pid(), getpid());
     CHECK_EQ(ars__os_close(fd), 0);
     CHECK_EQ(ars__os_close(fd), ARS_EBADF);
     CHECK_EQ(ars__os_poll(fd, EPOLLIN), ARS_EBADF);

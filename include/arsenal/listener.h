@@ -42,6 +42,32 @@ ARS_API int ars_listener_open(ars_listener **listener, const ars_addr *addr,
                               const ars_listener_opt *opt);
 
 /*
+ * ars_listener_inherit() gives a listener that the process was started with, as
+ * systemd does it (sd_listen_fds(3)): the first of the descriptors told of by the
+ * environment variables LISTEN_PID and LISTEN_FDS that has not been taken yet;
+ * with 'name' the first of that name in LISTEN_FDNAMES.  It is then the
+ * listener's, and not inherited by children.  Of 'opt', which may be NULL, only
+ * 'delay' counts; a unix socket's path stays when the listener is closed.
+ *
+ *     rc = ars_listener_inherit(&listener, NULL, NULL);
+ *     if (rc == ARS_ENOENT) rc = ars_listener_open(&listener, &addr, NULL);
+ *
+ * A descriptor is taken if it is marked to be closed by exec.  Where several
+ * tasks inherit at once, they must not do so at the same time.
+ *
+ * Returns 0, or
+ *   ARS_ENOENT  there is none (left), or it was meant for another process
+ *   ARS_EINVAL  the variables make no sense; what was found is not a stream socket that
+ *               listens, and is left as it is; or called on a plain thread
+ *   ARS_EBADF   what was to be found is not open
+ *   ARS_ENOMEM, or another error of the operating system
+ *
+ * Suspends: no.  Allocates: from the runtime.  Callable from: task.
+ */
+ARS_API int ars_listener_inherit(ars_listener **listener, const char *name,
+                                 const ars_listener_opt *opt);
+
+/*
  * ars_listener_accept() waits for a connection and gives it.
  *
  * Returns 0, or

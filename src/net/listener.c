@@ -65,6 +65,22 @@ static int listen_any(const struct sockaddr *sa, size_t len, const ars_listener_
     return listen_at((const struct sockaddr *)(const void *)&in, sizeof in, opt, nonblock);
 }
 
+int ars__listener_new(ars_listener **out, ars__loop *loop, int fd)
+{
+    const ars_alloc *alloc = loop->alloc;
+    ars_listener *listener = alloc->alloc(alloc->ctx, sizeof *listener, 64);
+    if (!listener) return ARS_ENOMEM;
+    memset(&listener->path, 0, sizeof listener->path);
+    listener->server = NULL;
+    listener->drained = 0;
+    int rc = ars__source_open(&listener->source, loop, fd, ARS__LISTENER, freed);
+    if (rc < 0)
+        alloc->free(alloc->ctx, listener, sizeof *listener, 64);
+    else
+        *out = listener;
+    return rc;
+}
+
 int ars_listener_open(ars_listener **out, const ars_addr *addr, const ars_listener_opt *opt)
 {
     static const ars_listener_opt none;
@@ -75,26 +91,16 @@ int ars_listener_open(ars_listener **out, const ars_addr *addr, const ars_listen
     ars__loop *loop;
     int rc = ars__loop_get(&loop, self);
     if (rc < 0) return rc;
-    const ars_alloc *alloc = loop->alloc;
-    ars_listener *listener = alloc->alloc(alloc->ctx, sizeof *listener, 64);
-    if (!listener) return ARS_ENOMEM;
-    memset(&listener->path, 0, sizeof listener->path);
-    listener->server = NULL;
-    listener->drained = 0;
-
-    int fd = rc = listen_any(sa, len, opt ? opt : &none, loop->backend->nonblock);
-    if (rc < 0) goto no_socket;
-    if (ars__has_path(sa, len)) memcpy(&listener->path, sa, len);
-    rc = ars__source_open(&listener->source, loop, fd, ARS__LISTENER, freed);
-    if (rc < 0) goto no_source;
-    *out = listener;
-    return 0;
-
-no_source:
-    if (listener->path.sun_path[0]) ars__os_unlink(listener->path.sun_path);
+    int fd = listen_any(sa, len, opt ? opt : &none, loop->backend->nonblock);
+    if (fd < 0) return fd;
+    int on_disk = ars__has_path(sa, len);
+    rc = ars__listener_new(out, loop, fd);
+    if (rc == 0) {
+        if (on_disk) memcpy(&(*out)->path, sa, len);
+        return 0;
+    }
+    if (on_disk) ars__os_unlink(((const struct sockaddr_un *)(const void *)sa)->sun_path);
     ars__os_close(fd);
-no_socket:
-    alloc->free(alloc->ctx, listener, sizeof *listener, 64);
     return rc;
 }
 

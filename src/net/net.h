@@ -26,6 +26,8 @@ struct ars_listener {
     struct sockaddr_un path; /* of a unix socket that lies in the file system; else empty */
 };
 
+/* A listener of the loop with a descriptor that listens, and is still the caller's after an error. */
+int ars__listener_new(ars_listener **listener, ars__loop *loop, int fd);
 /* It is about to be freed. */
 void ars__serve_listener_gone(ars_listener *listener);
 

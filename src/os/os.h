@@ -130,6 +130,10 @@ int64_t ars__os_read(int fd, void *buf, size_t n);
 int64_t ars__os_write(int fd, const void *buf, size_t n);
 /* 1: blocking off, 0: on.  Returns the previous setting. */
 int ars__os_set_nonblock(int fd, int on);
+/* The same for being closed by exec. */
+int ars__os_set_cloexec(int fd, int on);
+/* This process's number. */
+int ars__os_pid(void);
 /* A pipe: what is written to fds[1] is read from fds[0].  Both are non-blocking. */
 int ars__os_pipe(int fds[2]);
 /* Whether it is a pipe, a socket or a character device, whose bytes come one after the other; 1 or 0. */

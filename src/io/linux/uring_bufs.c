@@ -48,7 +48,7 @@ void ars__bufs_grow(ars__bufs *bufs)
 {
     if (bufs->grown || bufs->made == ARS__BUFS_MAX) return;
     bufs->grown = 1;
-    add(bufs, bufs->made);
+    add(bufs, bufs->made * (ARS__BUFS_GROWTH - 1));
 }
 
 void ars__bufs_shrink(ars__bufs *bufs)

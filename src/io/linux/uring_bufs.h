@@ -8,8 +8,8 @@
  * queued in a source or lent to a user, and is given to the ring again.
  *
  * There is address space for ARS__BUFS_MAX of them, but the ring starts small
- * and doubles when the kernel finds it empty, so that a server with few busy
- * connections touches few of them.  When nothing has come for a while it is
+ * and grows fourfold when the kernel finds it empty, so that a server with few
+ * busy connections touches few of them.  When nothing has come for a while it is
  * made small again and the memory given back.
  */
 
@@ -23,7 +23,8 @@ enum {
     ARS__BUFS_SIZE = 2048,
     ARS__BUFS_STRIDE =
         ARS__BUFS_SIZE + 64, /* odd in lines: at a power of two all begin in few cache sets */
-    ARS__BUFS_START = 256,
+    ARS__BUFS_START = 64,
+    ARS__BUFS_GROWTH = 4,
     ARS__BUFS_MAX = 4096,
     ARS__BUFS_GROUP = 0
 };
@@ -45,7 +46,7 @@ typedef struct ars__bufs {
 int ars__bufs_open(ars__bufs *bufs, int ring);
 /* When the io_uring is closed, or nothing receives any more. */
 void ars__bufs_close(ars__bufs *bufs);
-/* The ring was found empty: doubles it, once in a turn, up to the most. */
+/* The ring was found empty: makes it larger, once in a turn, up to the most. */
 void ars__bufs_grow(ars__bufs *bufs);
 
 /* Whether it has grown, and every buffer lies in the ring. */

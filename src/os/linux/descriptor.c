@@ -35,6 +35,21 @@ int ars__os_set_nonblock(int fd, int on)
     return rc < 0 ? (int)rc : before;
 }
 
+int ars__os_set_cloexec(int fd, int on)
+{
+    long flags = ARS__SYS(SYS_fcntl, fd, F_GETFD);
+    if (flags < 0) return (int)flags;
+    int before = (flags & FD_CLOEXEC) != 0;
+    if (before == (on != 0)) return before;
+    long rc = ARS__SYS(SYS_fcntl, fd, F_SETFD, flags ^ FD_CLOEXEC);
+    return rc < 0 ? (int)rc : before;
+}
+
+int ars__os_pid(void)
+{
+    return (int)ARS__SYS(SYS_getpid);
+}
+
 int ars__os_pipe(int fds[2])
 {
     return (int)ARS__SYS(SYS_pipe2, fds, O_CLOEXEC | O_NONBLOCK);
