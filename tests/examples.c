@@ -204,6 +204,33 @@ static void udp_echo(void)
     ends_well(&p, 0);
 }
 
+/* ---- proxy ---- */
+
+static void proxy(void)
+{
+    char target[128], at[128];
+    struct process behind = serve_echo("127.0.0.1:0", "task", "1", target);
+    struct process p = start("proxy", (const char *const[]){"127.0.0.1:0", target, NULL});
+    const char *line = line_of(&p);
+
+    CHECK_EQ(sscanf(line, "listening at %127s", at), 1);
+    int one = dial(at), other = dial(at);
+    check_echo(one, 1);
+    check_echo(other, 2);
+    check_echo(one, 3);
+    /* The end goes through it as bytes do, one direction at a time. */
+    say(one, "last");
+    CHECK_EQ(shutdown(one, SHUT_WR), 0);
+    hear(one, "last");
+    hear_end(one);
+    check_echo(other, 4);
+    /* Nobody behind it: who is connected is cut off, who comes is turned away. */
+    process_end(&behind, SIGKILL, PATIENCE);
+    hear_end(other);
+    hear_end(dial(at));
+    ends_well(&p, SIGTERM);
+}
+
 /* ---- chat ---- */
 
 /* Reads until 'mark' and the end of its line have come. */
@@ -293,6 +320,7 @@ static void timers(void)
 }
 
 static const test_case cases[] = {
-    {"echo", echo}, {"udp_echo", udp_echo}, {"chat", chat}, {"scan", scan}, {"timers", timers},
+    {"echo", echo}, {"udp_echo", udp_echo}, {"proxy", proxy},
+    {"chat", chat}, {"scan", scan},         {"timers", timers},
 };
 TEST_MAIN(cases)
