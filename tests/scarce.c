@@ -363,6 +363,8 @@ static void locked_child(void *arg)
     if (getrlimit(RLIMIT_MEMLOCK, &limit) != 0 || (geteuid() != 0 && limit.rlim_cur < 1 << 30) ||
         mlockall(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT) != 0)
         _exit(77);
+    /* Sanitizers lock nothing. */
+    if (locked_kib() == 0) _exit(77);
     on_each_backend(locked_task);
     /* A ring of buffers that cannot give memory back when it gets small again. */
     if (!is_refused(ARS_BACKEND_URING)) on_uring(flooders_task, NULL);

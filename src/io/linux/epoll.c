@@ -54,12 +54,10 @@ static int is_owned(const loop *l, int fd)
     return word < l->words && (l->owned[word] >> (fd & 63) & 1);
 }
 
-/* Room for the bit of 'fd'; 0 or ARS_ENOMEM. */
-static int make_room(loop *l, int fd)
+static ARS__NOINLINE int grow(loop *l, int fd)
 {
     const ars_alloc *alloc = l->ready.base.alloc;
     uint32_t words = l->words ? l->words : 16;
-    if ((uint32_t)fd / 64 < l->words) return 0;
     while ((uint32_t)fd / 64 >= words) words *= 2;
     size_t old = l->words * sizeof(uint64_t), size = words * sizeof(uint64_t);
     void *p = l->owned ? alloc->resize(alloc->ctx, l->owned, old, size, 8)
@@ -69,6 +67,16 @@ static int make_room(loop *l, int fd)
     l->owned = p;
     l->words = words;
     return 0;
+}
+
+/* Room for the bit of 'fd'; 0 or ARS_ENOMEM. */
+static int make_room(loop *l, int fd)
+{
+    if (ARS__LIKELY((uint32_t)fd / 64 < l->words)) return 0;
+    ars__san_ignore_begin(); /* all tasks of the worker use it */
+    int rc = grow(l, fd);
+    ars__san_ignore_end();
+    return rc;
 }
 
 /* ---- foreign descriptors ---- */
