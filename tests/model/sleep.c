@@ -2,16 +2,27 @@
 /*
  * How workers sleep and are woken, and how they end.
  *
- * The functions named ars_ repeat, access by access, what the library does:
+ * The functions named ars_ repeat the accesses by which the library does it:
  *   run/sched.c  ars__task_mail, deliver (its bits only), ars__sched_drain,
- *                has_reason_to_stay, sleep_until, search (one look), pass_on, idle
- *   run/steal.c  queue_append, queue_take (a share of one), notify, wake,
- *                ars__sched_wake, ars__sched_wake_one, ars__sched_anything
+ *                has_reason_to_stay, sleep_until, search, pass_on, idle
+ *   run/steal.c  queue_append, queue_take, notify, wake, ars__sched_wake,
+ *                ars__sched_wake_one, ars__sched_anything
  *   run/sched.h  ars__outside_enter, ars__outside_leave
  *   run/run.c    stop, let_close, the end of worker_thread
- * Inbox and spinlock are the library's.  Left out: timers, deadlines, deques
- * (model_deque has the one that is pushed to while somebody goes to sleep),
- * tasks that move from worker to worker, and ars__tell_drainer().
+ * Inbox and spinlock are the library's.  It differs from the library in this:
+ *   - new tasks come by the queue only, one at a time; queue_take does not look
+ *     at the number again under the lock (deques: model_deque has a push while
+ *     somebody goes to sleep)
+ *   - there are no timers and deadlines, no ready ring, no tasks that move
+ *     (model_move), nobody who waits for the end of all (model_drain)
+ *   - a search looks once, and does not spin
+ *   - a poller is a bell: a count that the kernel keeps until it is looked at;
+ *     no I/O wakes it
+ *   - there are two workers at most; who sleeps in "a starter that relies on who
+ *     searches" has announced that before the program begins, and the other
+ *     begins with its search
+ *   - stop wakes the one worker that there is, and what follows a close is only
+ *     that the poller is closed
  *
  * "Stuck" is what fails if a wake-up gets lost.  After the orders have been
  * weakened, some steps are left out or exchanged: then something must fail too.
