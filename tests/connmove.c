@@ -326,6 +326,40 @@ static int close_it(void *conn)
     return 0;
 }
 
+static ars_atomic_u32 waits;
+
+static int wants_it(void *conn)
+{
+    char c;
+    ars_atomic_u32_store_release(&waits, 1);
+    return ars_conn_read(conn, &c, 1, soon()) == ARS_EBADF ? 0 : ARS_EIO;
+}
+
+/* The turn in which it comes is a part of this task's yield, so that this goes on before the other. */
+static int closes_when_there(void *conn)
+{
+    ars_time limit = soon();
+    while (!ars_atomic_u32_load_acquire(&waits) ||
+           !ars__source_is_home(&((ars_conn *)conn)->source, ars__task_self())) {
+        CHECK(ars_now() < limit);
+        CHECK_EQ(ars_yield(), 0);
+    }
+    ars_conn_close(conn);
+    return 0;
+}
+
+/* At home here first, so that it has to move. */
+static int has_it_closed(void *conn)
+{
+    char c;
+    ars_group group;
+    CHECK_EQ(ars_conn_read(conn, &c, 1, 0), ARS_ETIMEDOUT);
+    CHECK_EQ(ars_group_init(&group, NULL, ARS_FAIL_FAST), 0);
+    go_on(&group, 2, wants_it, conn);
+    go_on(&group, 2, closes_when_there, conn);
+    return ars_group_wait(&group, soon());
+}
+
 static int close_task(void *arg)
 {
     (void)arg;
@@ -337,6 +371,13 @@ static int close_task(void *arg)
         start(&group, expect_ebadf, p.conn);
         settle();
         CHECK_EQ(run_on(2, close_it, p.conn), 0);
+        CHECK_EQ(ars_group_wait(&group, soon()), 0);
+        CHECK_EQ(recv(p.fd, &c, 1, 0), 0);
+        close(p.fd);
+        /* Where it has just arrived, and before the task that wanted it there runs. */
+        p = peer_open();
+        ars_atomic_u32_store_relaxed(&waits, 0);
+        start(&group, has_it_closed, p.conn);
         CHECK_EQ(ars_group_wait(&group, soon()), 0);
         CHECK_EQ(recv(p.fd, &c, 1, 0), 0);
         close(p.fd);

@@ -219,7 +219,8 @@ ARS_API int ars_conn_shutdown(ars_conn *conn, int side);
  * on it get ARS_EBADF.  What was written before still goes out.  The
  * connection must not be used afterwards; its memory goes when the kernel is
  * done with it.  A task of any worker may close it; if it is another worker's,
- * that one does so in its next turn.
+ * that one does so in its next turn.  It must not be closed while a task that
+ * migrates, or tasks of two other workers, are in calls that bring it over.
  *
  * Suspends: no.  Allocates: no.  Callable from: task.
  */

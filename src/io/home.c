@@ -227,6 +227,8 @@ static void end_move(ars__source *source, ars__loop *here)
     ars_atomic_ptr_store_release(&source->wants, NULL);
     while (movers) {
         ars__request *next = movers->next;
+        /* Until that task runs: somebody may close the source first. */
+        if (rc == 0 && !ars__task_moves(movers->task)) source->pins++;
         movers->done(movers, rc);
         movers = next;
     }
@@ -344,6 +346,15 @@ void ars__loan_return(ars__loop *loop, uint64_t loan)
 
 static const ars__wait_class fetching = {"the move of a connection", ars__request_interrupt};
 
+/* It has come, and may have been closed since. */
+static int arrived(ars__source *source)
+{
+    source->pins--;
+    if (ARS__LIKELY(!source->closing)) return 0;
+    ars__source_settle(source);
+    return ARS_EBADF;
+}
+
 static int refused(ars__task *self)
 {
     if (ARS__ASSERTS)
@@ -395,6 +406,7 @@ int ars__source_fetch(ars__source *source, ars__task *self, ars_time deadline)
         source->movers = &request;
         rc = ars__request_park(&request, &fetching, deadline);
         if (rc == ARS_EBUSY) return refused(self);
+        if (rc == 0 && !ars__task_moves(self)) rc = arrived(source);
     }
     return rc;
 }

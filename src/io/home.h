@@ -21,6 +21,10 @@
  * one loop while its 'events' are not 0.  Whoever sets the first event owns the
  * node, and either deals with the event or passes the node on to the loop that
  * has to; and so on until no event is left.  A source is not freed before that.
+ * When it has come, the tasks that waited for it pin it until they run, so that
+ * one that runs before them may close it.  A task that migrates cannot, since it
+ * may run elsewhere; nor can one that waits until another loop's request has
+ * been dealt with: these look at the source when they run.
  *
  * At the end of a runtime nobody waits and nothing is dealt with any more: each
  * loop closes what is at home with it, the last one what is loose.  The memory

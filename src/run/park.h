@@ -48,6 +48,8 @@ ars__worker *ars__task_worker(const ars__task *task);
 int ars__task_migrates(const ars__task *task);
 /* Ends what the running task has left open, as its own end would: scopes, groups that it has not waited for. */
 void ars__task_tidy(ars__task *self);
+/* Whether it may have another one after a park: ARS_TASK_MIGRATES. */
+int ars__task_moves(const ars__task *task);
 /* Its worker's poller, or NULL. */
 ars__poller *ars__task_poller(const ars__task *task);
 /* What it was parked with. */

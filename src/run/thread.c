@@ -48,6 +48,11 @@ int ars__task_migrates(const ars__task *task)
     return (task->ctx.flags & ARS__MIGRATES) != 0;
 }
 
+int ars__task_moves(const ars__task *task)
+{
+    return (task->ctx.flags & ARS__MIGRATES) != 0;
+}
+
 ars__worker *ars__task_worker(const ars__task *task)
 {
     return task->worker;
