@@ -136,10 +136,18 @@ ARS_INLINE int ars_deque_pop(ars_deque *deque, void **out)
 {
     uint64_t bottom = ars_atomic_u64_load_relaxed(&deque->bottom);
     /* An empty deque costs no exchange.  'top' may be larger by now, never smaller. */
-    if (bottom == ars_atomic_u64_load_relaxed(&deque->top)) return 0;
+    uint64_t top = ars_atomic_u64_load_relaxed(&deque->top);
+    if (bottom == top) return 0;
     bottom--;
-    ars_atomic_u64_swap_seq_cst(&deque->bottom, bottom);     /* P1 */
-    uint64_t top = ars_atomic_u64_load_seq_cst(&deque->top); /* P2 */
+    if (bottom == top) {
+        /* There is one only: taken as a thief takes it, which spares the exchange. */
+        void *only = ars_atomic_ptr_load_relaxed(ars__deque_cell(deque, top));
+        if (!ars_atomic_u64_cas_seq_cst(&deque->top, &top, top + 1)) return 0;
+        *out = only;
+        return 1;
+    }
+    ars_atomic_u64_swap_seq_cst(&deque->bottom, bottom); /* P1 */
+    top = ars_atomic_u64_load_seq_cst(&deque->top);      /* P2 */
     int64_t others = (int64_t)(bottom - top);
     int taken = others >= 0;
     if (taken) {

@@ -296,6 +296,20 @@ static inline void unshare(ars__worker *worker, ars__group *group)
         worker->waited = group->next_shared;
 }
 
+static void take_out(ars__group *group, int64_t n)
+{
+    int64_t before = ars_atomic_i64_add_acq_rel(&group->pending, -n);
+    ARS__ASSERT(before >= n);
+    if (before == n) finished(group);
+}
+
+void ars__group_tell(ars__worker *worker)
+{
+    ars__group *group = worker->held;
+    worker->held = NULL;
+    if (group) take_out(group, worker->held_count);
+}
+
 void ars__group_child_ended(ars__group *group, ars__worker *worker, int result)
 {
     if (ARS__UNLIKELY(result < 0 || group->policy == ARS_RACE)) take_result(group, result);
@@ -308,9 +322,15 @@ void ars__group_child_ended(ars__group *group, ars__worker *worker, int result)
         return;
     }
     if (ARS__UNLIKELY(group->uncounted)) return;
-    int64_t before = ars_atomic_i64_add_acq_rel(&group->pending, -1);
-    ARS__ASSERT(before > 0);
-    if (before == 1) finished(group);
+    if (!worker) {
+        take_out(group, 1);
+    } else if (worker->held == group) {
+        worker->held_count++;
+    } else {
+        ars__group_tell(worker);
+        worker->held = group;
+        worker->held_count = 1;
+    }
 }
 
 /* Takes the bias away; whether the last child has ended already. */

@@ -180,6 +180,10 @@ static inline char *ars__task_stack_top(const ars__task *task)
  * else for long, while somebody waits (ars__groups_share()).  Without a home,
  * and without the bias, whoever makes 'pending' 0 has ended the last child.
  *
+ * A worker that runs children of one group back to back takes them out of
+ * 'pending' together ('held'): it holds an end back only for a next child that
+ * it has already, and while that lives the group cannot end anyway.
+ *
  * The tree: a group of which nobody has asked yet whether it is cancelled is
  * not in its parent's list, and its 'reason' is ARS__OUT_OF_TREE.  Whoever asks
  * puts it there (ars__group_join()) and gets the parent's answer.  The parent
@@ -323,8 +327,10 @@ struct ars__worker {
     ars__stack_header *left;      /* a stack of another pool, which goes back there */
     ars__slab_cache tasks;
     ars__slab_cache groups;
-    ars__group *
-        waited; /* groups of which it is 'home', others may be too late to tell, and somebody waits */
+    /* Groups of which it is 'home', with others beside it, and for which somebody waits. */
+    ars__group *waited;
+    ars__group *held; /* 'held_count' children of it have ended here and are still in 'pending' */
+    int64_t held_count;
     ars__inbox_node *undelivered; /* taken from the inbox, not looked at */
     ars__wheel wheel;
     ars__task base; /* the thread itself: the root task, or what a worker's thread comes back to */
@@ -528,8 +534,10 @@ const char *ars__task_name(const ars__task *task);
 /* A group without a parent. */
 ars__group *ars__group_new_top(ars_runtime *rt, ars__worker *worker);
 void ars__group_cancel_now(ars__group *group, int cause, int reason);
-/* On 'worker', or (NULL) not started, by a thread. */
+/* On 'worker', which may hold it back, or (NULL) not started, by a thread. */
 void ars__group_child_ended(ars__group *group, ars__worker *worker, int result);
+/* Takes held ends out of 'pending'. */
+void ars__group_tell(ars__worker *worker);
 /* Lets others see the end of the groups of which the worker is 'home', from now on. */
 void ars__groups_share(ars__worker *worker);
 /* The owner is going to start or wait for children of a group that a select has watched. */

@@ -99,6 +99,7 @@ static ARS__NOINLINE int failed(ars__group *group, ars__worker *worker, int erro
 {
     ars__group_count(group, worker);
     ars__group_child_ended(group, worker, error);
+    if (worker) ars__group_tell(worker);
     return error;
 }
 
@@ -202,6 +203,13 @@ static void end(ars__task *task, int result, int *result_out)
     ars__san_release(group);
     ars__san_release(group->rt); /* and before the runtime goes */
     ars__group_child_ended(group, worker, result);
+}
+
+/* It counts as dead once its group knows. */
+static inline void died(ars__worker *worker, const ars__task *next)
+{
+    if (ARS__UNLIKELY(worker->held != NULL) && (!next || next->group != worker->held))
+        ars__group_tell(worker);
     (void)ARS_POINT("end");
     __atomic_store_n(&worker->died, worker->died + 1, __ATOMIC_RELEASE);
     if (ARS__UNLIKELY(ars_atomic_ptr_load_relaxed(&worker->rt->drainer) != NULL))
@@ -283,10 +291,12 @@ void ars__task_main(void *first)
         ars__worker *worker = task->worker;
         ars__stack_header *header = (ars__stack_header *)(void *)stack_top;
         if (ARS__UNLIKELY(header->home != (uintptr_t)worker->plain || ars__task_gone(task))) {
+            died(worker, NULL);
             ars__sched_leave_special(worker, task, stack_top);
             return;
         }
         ars__task *next = ars__sched_successor(worker);
+        died(worker, next);
         if (!next) {
             ars__sched_leave(worker, task, stack_top);
             return;
