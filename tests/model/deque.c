@@ -174,6 +174,7 @@ static const model_survivor survivors[] = {
     {"ars_deque_steal load 1", "relaxed acquire", ONE_ORDER},
     {"ars_deque_size load 1", "relaxed acquire", ONE_ORDER},
     {"ars_deque_pop cas 1", "relaxed acquire release acq_rel", ONE_ORDER},
+    {"ars_deque_pop cas 2", "relaxed acquire release acq_rel", ONE_ORDER},
     {"ars__deque_room load 1", "relaxed",
      "a thief would have to read a pointer that is stored later: the model has no such loads"},
 };
