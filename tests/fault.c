@@ -129,6 +129,12 @@ static const fault_error e_uring_register[] = {FOREVER(ARS_EINVAL), FOREVER(ARS_
       (fd, buf, n, dontwait))                                                                      \
     X(MOVES, int64_t, send, e_send, (int fd, const void *buf, size_t n, int dontwait),             \
       (fd, buf, n, dontwait))                                                                      \
+    X(PLAIN, int64_t, recvfrom, e_recv,                                                            \
+      (int fd, void *buf, size_t n, struct sockaddr *addr, uint32_t *len),                         \
+      (fd, buf, n, addr, len))                                                                     \
+    X(PLAIN, int64_t, sendto, e_send,                                                              \
+      (int fd, const void *buf, size_t n, const struct sockaddr *addr, uint32_t len),              \
+      (fd, buf, n, addr, len))                                                                     \
     X(PLAIN, int64_t, recvmsg, e_recv, (int fd, struct msghdr *msg, int flags), (fd, msg, flags))  \
     X(SENDS, int64_t, sendmsg, e_send, (int fd, const struct msghdr *msg, int dontwait),           \
       (fd, msg, dontwait))                                                                         \

@@ -90,6 +90,8 @@ static uintptr_t a_thread(void)
     X(connect, (-1, NULL, 0))                                                                      \
     X(recv, (-1, buffer, 1, 0))                                                                    \
     X(send, (-1, buffer, 1, 0))                                                                    \
+    X(recvfrom, (-1, buffer, 1, NULL, NULL))                                                       \
+    X(sendto, (-1, buffer, 1, NULL, 0))                                                            \
     X(recvmsg, (-1, NULL, 0))                                                                      \
     X(sendmsg, (-1, NULL, 0))                                                                      \
     X(recvmmsg, (-1, NULL, 1))                                                                     \

@@ -37,31 +37,41 @@ static void address_came(const ars_dgram *dgram, ars_addr *addr, size_t len)
     memset(sa + len, 0, sizeof addr->ars__sockaddr - len);
 }
 
-/* Its length, or an error.  The end of a connection looks like an empty message. */
-static int32_t recv_message(const ars_dgram *dgram, struct msghdr *msg)
+/* The end of a connection looks like an empty message. */
+static int32_t length(const ars_dgram *dgram, int64_t len)
 {
-    int64_t len;
-    do len = ars__os_recvmsg(dgram->source.fd, msg, MSG_TRUNC);
-    while (len == ARS_EINTR);
     return len == 0 && dgram->seqpacket ? ARS_EPIPE : (int32_t)len;
 }
 
-static int32_t recv_now(const ars_dgram *dgram, void *buf, size_t n, ars_addr *from,
-                        ars_rights *rights)
+static int32_t recv_now(const ars_dgram *dgram, void *buf, size_t n, ars_addr *from)
+{
+    struct sockaddr *sa = from ? (struct sockaddr *)from->ars__sockaddr : NULL;
+    uint32_t len = sizeof from->ars__sockaddr;
+    int64_t got;
+    do got = ars__os_recvfrom(dgram->source.fd, buf, n, sa, from ? &len : NULL);
+    while (got == ARS_EINTR);
+    if (got >= 0 && from) address_came(dgram, from, len);
+    return length(dgram, got);
+}
+
+static ARS__NOINLINE int32_t recv_rights(const ars_dgram *dgram, void *buf, size_t n,
+                                         ars_addr *from, ars_rights *rights)
 {
     ars__control beside;
     struct iovec iov = {buf, n};
     struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1};
-    if (rights) ars__control_expect(&msg, &beside);
+    ars__control_expect(&msg, &beside);
     if (from) {
         msg.msg_name = from->ars__sockaddr;
         msg.msg_namelen = sizeof from->ars__sockaddr;
     }
-    int32_t len = recv_message(dgram, &msg);
-    if (len < 0) return len;
+    int64_t got;
+    do got = ars__os_recvmsg(dgram->source.fd, &msg, MSG_TRUNC);
+    while (got == ARS_EINTR);
+    if (got < 0) return (int32_t)got;
     if (from) address_came(dgram, from, msg.msg_namelen);
-    int rc = rights ? ars__control_take(&msg, rights) : 0;
-    return rc < 0 ? rc : len;
+    int rc = ars__control_take(&msg, rights);
+    return rc < 0 ? rc : length(dgram, got);
 }
 
 __attribute__((always_inline)) static inline int recv_one(ars_dgram *dgram, void *buf, size_t n,
@@ -74,7 +84,8 @@ __attribute__((always_inline)) static inline int recv_one(ars_dgram *dgram, void
     int rc = ars__source_enter(source, self, deadline);
     while (rc >= 0) {
         if (ARS__UNLIKELY(source->reader != NULL)) return ARS_EBUSY;
-        int32_t len = recv_now(dgram, buf, n, from, rights);
+        int32_t len =
+            rights ? recv_rights(dgram, buf, n, from, rights) : recv_now(dgram, buf, n, from);
         if (len != ARS_EAGAIN) return len;
         rc = ars__await_in(source, self, &receiving, deadline);
     }
@@ -183,14 +194,24 @@ static void *address_to(const ars_addr *to, uint32_t *len)
     return (void *)(uintptr_t)sa;
 }
 
-static int32_t send_now(const ars_dgram *dgram, const void *buf, size_t n, const ars_addr *to,
-                        const int *fds, size_t count)
+static int32_t send_now(const ars_dgram *dgram, const void *buf, size_t n, const ars_addr *to)
+{
+    uint32_t len;
+    const struct sockaddr *sa = address_to(to, &len);
+    int64_t sent;
+    do sent = ars__os_sendto(dgram->source.fd, buf, n, sa, len);
+    while (sent == ARS_EINTR);
+    return sent < 0 ? (int32_t)sent : 0;
+}
+
+static ARS__NOINLINE int32_t send_rights(const ars_dgram *dgram, const void *buf, size_t n,
+                                         const ars_addr *to, const int *fds, size_t count)
 {
     ars__control beside;
     struct iovec iov = {(void *)(uintptr_t)buf, n};
     struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1};
     msg.msg_name = address_to(to, &msg.msg_namelen);
-    if (count > 0) ars__control_put(&msg, &beside, fds, count);
+    ars__control_put(&msg, &beside, fds, count);
     int64_t sent;
     do sent = ars__os_sendmsg(dgram->source.fd, &msg, 1);
     while (sent == ARS_EINTR);
@@ -242,7 +263,8 @@ __attribute__((always_inline)) static inline int send_one(ars_dgram *dgram, cons
     if (ARS__UNLIKELY(!self || (ptrdiff_t)n < 0 || (n == 0 && dgram->seqpacket))) return ARS_EINVAL;
     int rc = ars__source_enter(&dgram->source, self, deadline);
     while (rc >= 0) {
-        int32_t sent = send_now(dgram, buf, n, to, fds, count);
+        int32_t sent =
+            count > 0 ? send_rights(dgram, buf, n, to, fds, count) : send_now(dgram, buf, n, to);
         if (sent != ARS_EAGAIN) return sent;
         rc = await_room(dgram, self, to, deadline);
     }

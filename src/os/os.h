@@ -161,6 +161,13 @@ int ars__os_connect(int fd, const struct sockaddr *addr, uint32_t len);
 int64_t ars__os_recv(int fd, void *buf, size_t n, int dontwait);
 int64_t ars__os_send(int fd, const void *buf, size_t n, int dontwait);
 /*
+ * A datagram and its address ('len' in and out; both may be NULL).  They do not
+ * wait.  A received one's length is its own, even if there was less room.
+ */
+int64_t ars__os_recvfrom(int fd, void *buf, size_t n, struct sockaddr *addr, uint32_t *len);
+int64_t ars__os_sendto(int fd, const void *buf, size_t n, const struct sockaddr *addr,
+                       uint32_t len);
+/*
  * With addresses and control data, 'flags' as recvmsg(2) has them; never waits,
  * and received descriptors are close-on-exec.
  */

@@ -48,6 +48,16 @@ int64_t ars__os_send(int fd, const void *buf, size_t n, int dontwait)
     return ARS__SYS(SYS_sendto, fd, buf, n, MSG_NOSIGNAL | (dontwait ? MSG_DONTWAIT : 0));
 }
 
+int64_t ars__os_recvfrom(int fd, void *buf, size_t n, struct sockaddr *addr, uint32_t *len)
+{
+    return ARS__SYS(SYS_recvfrom, fd, buf, n, MSG_DONTWAIT | MSG_TRUNC, addr, len);
+}
+
+int64_t ars__os_sendto(int fd, const void *buf, size_t n, const struct sockaddr *addr, uint32_t len)
+{
+    return ARS__SYS(SYS_sendto, fd, buf, n, MSG_DONTWAIT | MSG_NOSIGNAL, addr, len);
+}
+
 int64_t ars__os_recvmsg(int fd, struct msghdr *msg, int flags)
 {
     return ARS__SYS(SYS_recvmsg, fd, msg, flags | MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
