@@ -22,6 +22,17 @@ void ars__stack_wipe(ars__stack stack)
     ars__san_ignore_end();
 }
 
+void ars__stack_give_below(ars__stack stack, const char *sp)
+{
+    enum { RED_ZONE = 128 };
+    size_t page = ars__os_page_size();
+    char *from = (char *)ars__align_up((uintptr_t)stack.low, page);
+    char *to = (char *)(((uintptr_t)sp - RED_ZONE - page) & ~(uintptr_t)(page - 1));
+    ARS__ASSERT(sp > stack.low && sp <= stack.top);
+    /* An error, as for locked memory, leaves everything as it is. */
+    if (to > from) ars__os_discard(from, (size_t)(to - from));
+}
+
 /*
  * Reading what was never written makes the kernel show one page of zeros there,
  * which takes no memory, and which the next wipe takes away.

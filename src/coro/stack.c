@@ -400,6 +400,14 @@ int ars__stack_pool_trim(ars__stack_pool *pool)
     return pool->warm > pool->keep;
 }
 
+int ars__stack_pool_at(const ars__stack_pool *pool, uint64_t i, ars__stack *out)
+{
+    if (i >= pool->fresh) return 0;
+    ars__stack_header *h = header_at(pool, i);
+    *out = (ars__stack){h->ars__low, (char *)h};
+    return 1;
+}
+
 ars__stack_stats ars__stack_pool_stats(const ars__stack_pool *pool)
 {
     return pool->stats;

@@ -107,6 +107,15 @@ int ars__stack_pool_trim(ars__stack_pool *pool); /* 1: there are more */
 
 ars__stack_stats ars__stack_pool_stats(const ars__stack_pool *pool);
 
+/*
+ * Gives back the pages in use below 'sp', which is in the stack: those that lie
+ * wholly below it, its red zone, and one more.
+ */
+void ars__stack_give_below(ars__stack stack, const char *sp);
+
+/* The i-th stack, counted from 0: 1, or 0 if so many were never handed out.  Its header's 'owner' says whether it is in use. */
+int ars__stack_pool_at(const ars__stack_pool *pool, uint64_t i, ars__stack *out);
+
 /* Whether the stack has a canary, and that is dead; putting it back tells, too, and makes it live again. */
 int ars__stack_smashed(ars__stack stack);
 

@@ -50,7 +50,8 @@ static inline void ars__fresh_settle(ars__worker *w, ars__task *task, char *stac
     uint32_t flags = task->ctx.flags & ~(uint32_t)ARS__NEW;
     task->ctx.flags = flags;
     header->name = task->name;
-    header->owner = task;
+    /* Not of one that may end on another worker, while this one looks. */
+    header->owner = flags & ARS__MIGRATES ? NULL : task;
     task->worker = w;
     if (flags & ARS__COPIED)
         task->arg = stack_top; /* the arguments lie where 'stack_top' will be */

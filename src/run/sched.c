@@ -441,7 +441,7 @@ static ars__task *idle(ars__worker *w)
         ars_time nap = ars_time_add(w->now, NAP);
         if (nap < deadline) deadline = nap;
     }
-    sleep_until(w, deadline);
+    sleep_until(w, ars__rest_a_while(w, deadline));
     w->tick = w->tuning.tick;
     ars__sched_drain(w);
     run_timers(w);

@@ -279,6 +279,8 @@ typedef struct ars__tuning {
     uint32_t spin; /* ns that an idle worker looks for work before it sleeps */
     /* Bytes of free stacks that keep their pages: of a worker, and of the runtime in each other size. */
     uint64_t stacks_kept, sized_kept;
+    ars_time
+        rest; /* ns that a task has to be parked until unused pages of its stack go; 0: never */
 } ars__tuning;
 
 enum { ARS__STACK_CLASSES = 5 };
@@ -295,6 +297,17 @@ typedef struct ars__sized_stacks {
 } ars__sized_stacks;
 
 typedef struct ars__stack_note ars__stack_note;
+
+/* Where rest.c is in going over the worker's stacks. */
+typedef struct ars__rest {
+    ars_time next; /* when it begins again */
+    ars_time since,
+        until;         /* it looks for those that parked after 'since', at the latest at 'until' */
+    uint64_t at;       /* the next stack, while it goes over them */
+    uint64_t switches; /* the worker's, when it last began */
+    uint32_t left;     /* how often it will, if nothing runs */
+    uint32_t busy;     /* it is going over them */
+} ars__rest;
 
 struct ars__worker {
     ars__task *current;
@@ -324,7 +337,8 @@ struct ars__worker {
     uint64_t started_at; /* and 'switches' then */
     char *spare; /* the top of the stack that became free last, for the next new task; or NULL */
     const ars__stack_pool *plain; /* the same, or NULL when the use of stacks is measured */
-    ars__stack_header *left;      /* a stack of another pool, which goes back there */
+    ars__rest rest;
+    ars__stack_header *left; /* a stack of another pool, which goes back there */
     ars__slab_cache tasks;
     ars__slab_cache groups;
     /* Groups of which it is 'home', with others beside it, and for which somebody waits. */
@@ -512,6 +526,15 @@ int ars__stack_tidy(ars__worker *worker);
 /* Adds what the workers' pools do not know of. */
 void ars__stack_sum(ars_runtime *rt, ars_run_stats *sum);
 void ars__stacks_deinit(ars_runtime *rt);
+
+/* ---- rest.c ---- */
+
+/*
+ * For a worker that has nothing to do until 'deadline': gives back pages of
+ * tasks that have been parked long, some at a time; returns until when it may
+ * sleep before it comes again.
+ */
+ars_time ars__rest_a_while(ars__worker *worker, ars_time deadline);
 
 /* ---- task.c ---- */
 

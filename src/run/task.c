@@ -290,6 +290,7 @@ void ars__task_main(void *first)
         /* The next new task can have this stack, which is as hot as can be. */
         ars__worker *worker = task->worker;
         ars__stack_header *header = (ars__stack_header *)(void *)stack_top;
+        header->owner = NULL; /* rest.c goes by it, and the record may be another task's soon */
         if (ARS__UNLIKELY(header->home != (uintptr_t)worker->plain || ars__task_gone(task))) {
             died(worker, NULL);
             ars__sched_leave_special(worker, task, stack_top);
