@@ -39,7 +39,12 @@ typedef struct ars_conn ars_conn;
 typedef struct ars_conn_opt {
     const ars_addr *local; /* address to dial from; NULL: the system chooses */
     unsigned delay;        /* 1: leave Nagle's algorithm on; it is off by default */
-    unsigned ars__pad;
+    /*
+     * 1: TCP fast open, where the system and the peer can: dialling returns at once
+     * and the first write goes along with the request to connect.  Write first; an
+     * error of connecting shows there.
+     */
+    unsigned fastopen;
     uint64_t ars__reserved[6]; /* zero */
 } ars_conn_opt;
 
@@ -254,7 +259,15 @@ enum ars_conn_option {
      * it always has to on this machine's own addresses: there it was slower at
      * every size, 10 times at 4 KiB and by a quarter at 1 MiB.
      */
-    ARS_CONN_ZEROCOPY = 6
+    ARS_CONN_ZEROCOPY = 6,
+    /* Of TCP, with ARS_CONN_KEEPALIVE: seconds of silence, 1 to 32767, and between probes; probes, 1 to 127 */
+    ARS_CONN_KEEPALIVE_IDLE = 7,
+    ARS_CONN_KEEPALIVE_INTERVAL = 8,
+    ARS_CONN_KEEPALIVE_COUNT = 9,
+    ARS_CONN_USER_TIMEOUT = 10, /* ms that sent data may be unacknowledged; 0: the system's limit */
+    ARS_CONN_CORK = 11,         /* 1: hold back what does not fill a segment, until it is 0 again */
+    ARS_CONN_QUICKACK = 12,     /* 1: acknowledge at once for now; 0: delay acknowledgements */
+    ARS_CONN_TOS = 13           /* type of service, 0 to 255; of IPv6 the traffic class */
 };
 
 /*

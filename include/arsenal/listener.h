@@ -20,11 +20,13 @@ typedef struct ars_listener ars_listener;
 
 /* How a listener is opened; all-zero is the default. */
 typedef struct ars_listener_opt {
-    int backlog;               /* connections the kernel keeps waiting; 0: as many as it allows */
-    unsigned reuseport;        /* 1: several listeners share the address (SO_REUSEPORT) */
-    unsigned v6only;           /* 1: an IPv6 listener takes no IPv4 connections */
-    unsigned delay;            /* 1: accepted connections keep Nagle's algorithm */
-    uint64_t ars__reserved[6]; /* zero */
+    int backlog;        /* connections the kernel keeps waiting; 0: as many as it allows */
+    unsigned reuseport; /* 1: several listeners share the address (SO_REUSEPORT) */
+    unsigned v6only;    /* 1: an IPv6 listener takes no IPv4 connections */
+    unsigned delay;     /* 1: accepted connections keep Nagle's algorithm */
+    unsigned fastopen; /* TCP fast open: as many that are not yet accepted may bring data; 0: off */
+    unsigned ars__pad;
+    uint64_t ars__reserved[5]; /* zero */
 } ars_listener_opt;
 
 /*

@@ -23,6 +23,9 @@ static int make_socket(const ars_addr *addr, const ars_conn_opt *opt, int nonblo
     int rc = 0;
     if (sa->sa_family != AF_UNIX && !(opt && opt->delay))
         rc = ars__set_int(fd, IPPROTO_TCP, TCP_NODELAY, 1);
+    /* Where it cannot be had, the connection is made as ever. */
+    if (rc == 0 && opt && opt->fastopen && sa->sa_family != AF_UNIX)
+        ars__set_int(fd, IPPROTO_TCP, TCP_FASTOPEN_CONNECT, 1);
     if (rc == 0 && opt && opt->local) {
         const struct sockaddr *local = ars_addr_sockaddr(opt->local, &len);
         rc = local ? ars__os_bind(fd, local, (uint32_t)len) : ARS_EINVAL;

@@ -34,6 +34,10 @@ static int set_options(int fd, int family, const ars_listener_opt *opt)
     if (rc == 0 && !opt->delay) rc = ars__set_int(fd, IPPROTO_TCP, TCP_NODELAY, 1);
     if (rc == 0 && family == AF_INET6)
         rc = ars__set_int(fd, IPPROTO_IPV6, IPV6_V6ONLY, opt->v6only != 0);
+    /* Where it cannot be had, connections are made as ever. */
+    if (rc == 0 && opt->fastopen)
+        ars__set_int(fd, IPPROTO_TCP, TCP_FASTOPEN,
+                     opt->fastopen < INT32_MAX ? (int)opt->fastopen : INT32_MAX);
     return rc;
 }
 

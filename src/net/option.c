@@ -29,24 +29,52 @@ int ars__set_int(int fd, int level, int name, int value)
     return ars__os_setsockopt(fd, level, name, &value, sizeof value);
 }
 
-/* The system's level and name of an option whose value is an int; 0: there is none. */
-static int lookup(int option, int *level, int *name)
+enum { NO_SOCKET = -88, BAD_OPTION = -92 }; /* ENOTSOCK, ENOPROTOOPT */
+
+typedef struct entry {
+    int level, name; /* level 0: there is no such option */
+    int least, most;
+} entry;
+
+static const entry entries[] = {
+    [ARS_CONN_NODELAY] = {IPPROTO_TCP, TCP_NODELAY, 0, 1},
+    [ARS_CONN_KEEPALIVE] = {SOL_SOCKET, SO_KEEPALIVE, 0, 1},
+    [ARS_CONN_RCVBUF] = {SOL_SOCKET, SO_RCVBUF, 0, INT32_MAX},
+    [ARS_CONN_SNDBUF] = {SOL_SOCKET, SO_SNDBUF, 0, INT32_MAX},
+    [ARS_CONN_KEEPALIVE_IDLE] = {IPPROTO_TCP, TCP_KEEPIDLE, 1, 32767},
+    [ARS_CONN_KEEPALIVE_INTERVAL] = {IPPROTO_TCP, TCP_KEEPINTVL, 1, 32767},
+    [ARS_CONN_KEEPALIVE_COUNT] = {IPPROTO_TCP, TCP_KEEPCNT, 1, 127},
+    [ARS_CONN_USER_TIMEOUT] = {IPPROTO_TCP, TCP_USER_TIMEOUT, 0, INT32_MAX},
+    [ARS_CONN_CORK] = {IPPROTO_TCP, TCP_CORK, 0, 1},
+    [ARS_CONN_QUICKACK] = {IPPROTO_TCP, TCP_QUICKACK, 0, 1},
+    [ARS_CONN_TOS] = {IPPROTO_IP, IP_TOS, 0, 255},
+};
+
+/* 0, or ARS_EINVAL for an option that there is not. */
+static int lookup(int option, entry *e)
 {
-    static const struct {
-        int option, level, name;
-    } options[] = {
-        {ARS_CONN_NODELAY, IPPROTO_TCP, TCP_NODELAY},
-        {ARS_CONN_KEEPALIVE, SOL_SOCKET, SO_KEEPALIVE},
-        {ARS_CONN_RCVBUF, SOL_SOCKET, SO_RCVBUF},
-        {ARS_CONN_SNDBUF, SOL_SOCKET, SO_SNDBUF},
-    };
-    for (unsigned i = 0; i < sizeof options / sizeof *options; i++) {
-        if (options[i].option != option) continue;
-        *level = options[i].level;
-        *name = options[i].name;
-        return 1;
+    if (option < 0 || (size_t)option >= sizeof entries / sizeof *entries) return ARS_EINVAL;
+    *e = entries[option];
+    return e->most > 0 ? 0 : ARS_EINVAL;
+}
+
+/* IPv6 has its own; an IPv4 peer of an IPv6 socket still goes by IPv4's. */
+static int adapt(entry *e, int fd)
+{
+    int family;
+    uint32_t len = sizeof family;
+    if (e->level != IPPROTO_IP) return 0;
+    int rc = ars__os_getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &family, &len);
+    if (rc == 0 && family == AF_INET6) {
+        e->level = IPPROTO_IPV6;
+        e->name = IPV6_TCLASS;
     }
-    return 0;
+    return rc;
+}
+
+static int supported(int rc)
+{
+    return rc == BAD_OPTION || rc == NO_SOCKET ? ARS_EOPNOTSUPP : rc;
 }
 
 static int set_zerocopy(ars__source *source, int value)
@@ -68,16 +96,18 @@ static int get_zerocopy(const ars__source *source)
 int ars_conn_set(ars_conn *conn, int option, int value)
 {
     if (option == ARS_CONN_ZEROCOPY) return set_zerocopy(&conn->source, value);
-    int fd = conn->source.fd, level, name;
+    int fd = conn->source.fd;
     if (option == ARS_CONN_LINGER) {
         if (value != 0 && value != -1) return ARS_EINVAL;
         struct linger linger = {.l_onoff = value == 0, .l_linger = 0};
-        return ars__os_setsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, sizeof linger);
+        return supported(ars__os_setsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, sizeof linger));
     }
-    if (!lookup(option, &level, &name)) return ARS_EINVAL;
-    int is_switch = option == ARS_CONN_NODELAY || option == ARS_CONN_KEEPALIVE;
-    if (value < 0 || (is_switch && value > 1)) return ARS_EINVAL;
-    return ars__set_int(fd, level, name, value);
+    entry e;
+    int rc = lookup(option, &e);
+    if (rc < 0) return rc;
+    if (value < e.least || value > e.most) return ARS_EINVAL;
+    rc = adapt(&e, fd);
+    return supported(rc < 0 ? rc : ars__set_int(fd, e.level, e.name, value));
 }
 
 int ars_conn_get(const ars_conn *conn, int option, int *value)
@@ -86,17 +116,19 @@ int ars_conn_get(const ars_conn *conn, int option, int *value)
         *value = get_zerocopy(&conn->source);
         return 0;
     }
-    int fd = conn->source.fd, level, name, got;
+    int fd = conn->source.fd, got, rc;
     uint32_t len = sizeof got;
     if (option == ARS_CONN_LINGER) {
         struct linger linger;
         len = sizeof linger;
-        int rc = ars__os_getsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, &len);
+        rc = ars__os_getsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, &len);
         if (rc == 0) *value = linger.l_onoff ? linger.l_linger : -1;
-        return rc;
+        return supported(rc);
     }
-    if (!lookup(option, &level, &name)) return ARS_EINVAL;
-    int rc = ars__os_getsockopt(fd, level, name, &got, &len);
+    entry e;
+    rc = lookup(option, &e);
+    if (rc == 0) rc = adapt(&e, fd);
+    if (rc == 0) rc = ars__os_getsockopt(fd, e.level, e.name, &got, &len);
     if (rc == 0) *value = got;
-    return rc;
+    return supported(rc);
 }
