@@ -157,6 +157,13 @@ static void from_sockaddr(void)
     CHECK_EQ(ars_addr_from(&addr, &other, sizeof other), ARS_EAFNOSUPPORT);
     CHECK_EQ(ars_addr_from(&addr, &in, 1), ARS_EINVAL);
     CHECK_EQ(ars_addr_from(&addr, NULL, 0), ARS_EINVAL);
+    /* A path with a NUL inside would be another path to the system; NULs behind it are none of it. */
+    memset(&un, 0, sizeof un);
+    un.sun_family = AF_UNIX;
+    memcpy(un.sun_path, "/a\0b", 5);
+    CHECK_EQ(ars_addr_from(&addr, &un, sizeof un), ARS_EINVAL);
+    un.sun_path[3] = '\0';
+    CHECK_EQ(ars_addr_from(&addr, &un, sizeof un), 0);
     /* A name without an end, as the system may give it; an abstract one with NULs. */
     memset(un.sun_path, 'p', sizeof un.sun_path);
     CHECK_EQ(ars_addr_from(&addr, &un, sizeof un), 0);

@@ -57,7 +57,7 @@ ARS_API int ars_addr_port(const ars_addr *addr);
  * ars_addr_from() copies a struct sockaddr of 'len' bytes.
  *
  * Returns 0, ARS_EAFNOSUPPORT for a family other than the three, or ARS_EINVAL
- * for a length that does not fit the family.
+ * for a length that does not fit the family, or a unix path with a NUL inside.
  *
  * Suspends: no.  Allocates: no.  Callable from: anywhere.
  */

@@ -386,6 +386,14 @@ void ars__source_shut(ars__source *source);
 void ars__source_settle(ars__source *source);
 /* What it is as a case of a select. */
 extern const ars__waitable_class ars__source_waitable;
+/*
+ * The 'loop' of a connection that is freed, until its memory is another one's:
+ * so a use after its end is found out by whoever finds it not to be at home.
+ */
+#define ARS__GONE ((ars__loop *)(uintptr_t)1)
+
+/* In debug builds, says that a source is used after it was closed. */
+void ars__source_misused(ars__task *self);
 /* Makes the source one of the task's worker: 0, ARS_EBUSY if another one is using it, or an error. */
 int ars__source_fetch(ars__source *source, ars__task *self, ars_time deadline);
 
@@ -408,7 +416,7 @@ static inline int ars__source_enter(ars__source *source, ars__task *self, ars_ti
         rc = ars__source_fetch(source, self, deadline);
         if (rc < 0) return rc;
     }
-    ARS__ASSERT(!source->closing); /* used after it was closed */
+    if (ARS__ASSERTS && ARS__UNLIKELY(source->closing)) ars__source_misused(self);
     source->pins++;
     rc = ars__wait_enter(self, deadline);
     source->pins--;

@@ -262,7 +262,7 @@ static void deal(ars__source *source, ars__loop *here)
                 ars_atomic_u32_or_acq_rel(&source->events, MOVED);
             }
         } else if (bit == CLOSE) {
-            ars__source_close(source);
+            if (!source->closing) ars__source_close(source);
         }
         bits = ars_atomic_u32_and_acq_rel(&source->events, ~bit) & ~bit;
         /* Only the one who settles it frees it; without events it is not ours but then. */
@@ -299,15 +299,30 @@ int ars__source_unmailed(ars__source *source)
     return ars_atomic_u32_or_acq_rel(&source->events, SETTLE) == 0;
 }
 
+void ars__source_misused(ars__task *self)
+{
+    if (ARS__ASSERTS && self)
+        ars__worker_report(ars__task_worker(self),
+                           "a connection or listener is used after it was closed");
+}
+
 void ars__source_shut(ars__source *source)
 {
     ars__task *self = ars__task_self();
+    if (ARS__UNLIKELY(home_of(source) == ARS__GONE)) {
+        ars__source_misused(self);
+        return;
+    }
     ars__poller *poller = self ? ars__task_poller(self) : NULL;
     ars__loop *here = poller ? ARS__MEMBER(poller, ars__loop, poller) : NULL;
-    if (ARS__LIKELY(here && home_of(source) == here))
-        ars__source_close(source);
-    else
+    if (ARS__LIKELY(here && home_of(source) == here)) {
+        if (ARS__LIKELY(!source->closing))
+            ars__source_close(source);
+        else
+            ars__source_misused(self);
+    } else {
         post(source, CLOSE, here);
+    }
 }
 
 /* ---- loops ---- */
@@ -375,6 +390,10 @@ static int wait_turn(ars_time deadline)
 int ars__source_fetch(ars__source *source, ars__task *self, ars_time deadline)
 {
     ars__loop *here;
+    if (home_of(source) == ARS__GONE) {
+        ars__source_misused(self);
+        return ARS_EBADF;
+    }
     int rc = ars__loop_get(&here, self);
     if (rc < 0) return rc;
     rc = ars__source_take(source, here);

@@ -103,6 +103,7 @@ void ars__source_settle(ars__source *source)
     ars__os_close(source->fd);
     source->fd = -1;
     ars__source_unlist(source);
+    __atomic_store_n(&source->loop, ARS__GONE, __ATOMIC_RELAXED);
     source->freed(source);
 }
 

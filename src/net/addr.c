@@ -172,6 +172,15 @@ int ars_addr_port(const ars_addr *addr)
     }
 }
 
+/* The system reads a path up to its first NUL: more than NULs behind that is a mistake. */
+static int is_path_whole(const char *path, size_t len)
+{
+    size_t end = strnlen(path, len);
+    if (end == 0) return 1; /* abstract: NULs are part of the name */
+    while (end < len && !path[end]) end++;
+    return end == len;
+}
+
 int ars_addr_from(ars_addr *addr, const void *sockaddr, size_t len)
 {
     sa_family_t family;
@@ -186,6 +195,7 @@ int ars_addr_from(ars_addr *addr, const void *sockaddr, size_t len)
         break;
     case AF_UNIX:
         if (len <= PATH_AT || len > sizeof(struct sockaddr_un)) return ARS_EINVAL;
+        if (!is_path_whole((const char *)sockaddr + PATH_AT, len - PATH_AT)) return ARS_EINVAL;
         break;
     default: return ARS_EAFNOSUPPORT;
     }
