@@ -27,6 +27,10 @@ ARS_BEGIN_DECLS
  * user's.  A signal that all of them block is not delivered.  What it
  * interrupts there goes on (SA_RESTART), as far as the kernel can do that.
  *
+ * The handler runs on the signal stack of the thread that it interrupts, if
+ * that has one (ars_overflow_install() sees to it), else on the stack of the
+ * task that is running, which needs some KiB of room then.
+ *
  * Signals that are not received at once are kept, about 4,000 a channel; then
  * new ones are counted only.  But the kernel itself keeps one of each number
  * until it is delivered: two SIGCHLD in short succession are one, so ask
