@@ -383,6 +383,48 @@ static void sigpipe(void)
     CHECK(!sigpipe_blocked());
 }
 
+static volatile ars__os_signal caught;
+static volatile sig_atomic_t catches, handled;
+
+static void catches_one(const ars__os_signal *signal)
+{
+    caught = *signal;
+    catches++;
+}
+
+static void handles_one(int number)
+{
+    (void)number;
+    handled++;
+}
+
+static void signals(void)
+{
+    CHECK(signal(SIGUSR1, handles_one) != SIG_ERR);
+    CHECK_EQ(ars__os_signal_catch(SIGUSR1, catches_one), 0);
+    CHECK_EQ(raise(SIGUSR1), 0);
+    CHECK_EQ(catches, 1);
+    CHECK_EQ(caught.number, SIGUSR1);
+    CHECK_EQ(caught.pid, getpid());
+    CHECK_EQ(caught.value, 0);
+    CHECK_EQ(sigqueue(getpid(), SIGUSR1, (union sigval){.sival_int = -7}), 0);
+    CHECK_EQ(catches, 2);
+    CHECK_EQ(caught.value, -7);
+    CHECK_EQ(handled, 0);
+    CHECK_EQ(ars__os_signal_leave(SIGUSR1), 0);
+    CHECK_EQ(raise(SIGUSR1), 0);
+    CHECK_EQ(handled, 1);
+    CHECK_EQ(catches, 2);
+    /* Whoever has caught it since keeps it. */
+    CHECK_EQ(ars__os_signal_catch(SIGUSR1, catches_one), 0);
+    CHECK(signal(SIGUSR1, SIG_IGN) != SIG_ERR);
+    CHECK_EQ(ars__os_signal_leave(SIGUSR1), 0);
+    CHECK(signal(SIGUSR1, SIG_DFL) == SIG_IGN);
+    static const int bad[] = {-1, 0, 65, 32, SIGKILL, SIGSTOP, SIGSEGV, SIGSYS};
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+        CHECK_EQ(ars__os_signal_catch(bad[i], catches_one), ARS_EINVAL);
+}
+
 /* ---- descriptors ---- */
 
 static void check_cloexec(int fd)
@@ -632,6 +674,7 @@ static const test_case cases[] = {
     {"light_guards", light_guards},
     {"futex", futex},
     {"sigpipe", sigpipe},
+    {"signals", signals},
     {"descriptors", descriptors},
     {"close_closes_under_a_fault", close_closes_under_a_fault},
     {"sockets", sockets},
