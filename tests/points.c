@@ -445,7 +445,7 @@ static void shutdowns(void)
 #if ARS__ASSERTS
 
 enum { SET_BY_THREAD, SET_BY_TASK, POSTED, STARTED, STOPPED, WAYS };
-enum { PATIENCE = 20 }; /* seconds: what has not come by then is lost */
+enum { PATIENCE = 10 }; /* seconds: what has not come by then is lost */
 
 static struct {
     const char *point;    /* where */
@@ -666,7 +666,12 @@ static void ends(void)
 }
 
 static const test_case cases[] = {
-    {"channels", channels},   {"locks", locks}, {"groups", groups},
-    {"cancelled", cancelled}, {"ends", ends},   {"wakes in between", wakes_in_between},
+    {"wakes in between", wakes_in_between},
+    {"channels", channels},
+    {"locks", locks},
+    {"groups", groups},
+    {"cancelled", cancelled},
+    {"ends", ends},
+    {"wakes in between", wakes_in_between},
 };
 TEST_MAIN(cases)
