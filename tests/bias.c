@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Channels that one worker has long used alone, when somebody else comes. */
+#include <arsenal/mutex.h>
 #include <arsenal/select.h>
 
 #include "crew.h"
@@ -330,6 +331,70 @@ static int closed_in_the_middle(void *arg)
     return 0;
 }
 
+/* ---- a mutex ---- */
+
+static ars_mutex mutex;
+static long counted;
+
+static int counts(void *arg)
+{
+    for (long n = (long)(intptr_t)arg; n; n--) {
+        CHECK_EQ(ars_mutex_lock(&mutex, ARS_FOREVER), 0);
+        counted++;
+        CHECK_EQ(ars_mutex_unlock(&mutex), 0);
+    }
+    return 0;
+}
+
+static int counts_now_and_then(void *arg)
+{
+    for (int i = 0; i < 200; i++) {
+        counts(arg);
+        ars_sleep(ars_after(20 * ARS_MICROSECOND));
+    }
+    return 0;
+}
+
+static int tries_once(void *arg)
+{
+    (void)arg;
+    CHECK_EQ(ars_mutex_lock(&mutex, 0), ARS_ETIMEDOUT);
+    return 0;
+}
+
+static int a_private_mutex(void *arg)
+{
+    const ars_task_opt there = {.home = 2}, here = {.home = 1};
+    void *once = (void *)(intptr_t)1;
+    (void)arg;
+    memset(&mutex, 0, sizeof mutex);
+    counted = 0;
+    for (int as_thread = 0; as_thread < 2; as_thread++) {
+        counts((void *)(intptr_t)(32 * ARS__STREAK));
+        uint64_t before = barriers();
+        comes(counts, once, as_thread);
+        expect_barriers(before, 1);
+        counts((void *)(intptr_t)(32 * ARS__STREAK));
+        CHECK_EQ(ars_mutex_lock(&mutex, ARS_FOREVER), 0);
+        comes(tries_once, NULL, as_thread);
+        expect_barriers(before, 2);
+        CHECK_EQ(ars_mutex_unlock(&mutex), 0);
+        CHECK_EQ(ars_mutex_unlock(&mutex), ARS_EPERM);
+    }
+    CHECK_EQ(counted, 4 * 32 * ARS__STREAK + 2);
+    memset(&mutex, 0, sizeof mutex);
+    counted = 0;
+    crew c;
+    crew_begin(&c);
+    CHECK_EQ(ars_group_go(&c.group, counts_now_and_then, once, &there), 0);
+    CHECK_EQ(ars_group_go(&c.group, counts, (void *)(intptr_t)100000, &here), 0);
+    crew_thread(&c, counts, once);
+    counts((void *)(intptr_t)100000);
+    crew_end(&c);
+    CHECK_EQ(counted, 200201);
+    return 0;
+}
+
 /* ---- systems that refuse ---- */
 
 /* A channel that belonged to a worker is taken from it all the same. */
@@ -390,6 +455,11 @@ static void run_closed_in_the_middle(void)
     crew_run(closed_in_the_middle, 2, 1);
 }
 
+static void run_a_private_mutex(void)
+{
+    crew_run(a_private_mutex, 2, 1);
+}
+
 static void run_refused(void)
 {
     if (works()) crew_run(refused_since, 2, 1);
@@ -408,6 +478,7 @@ static const test_case cases[] = {
     {"in_the_middle", run_in_the_middle},
     {"one_to_one", run_one_to_one},
     {"closed_in_the_middle", run_closed_in_the_middle},
+    {"a_private_mutex", run_a_private_mutex},
     {"refused", run_refused},
 };
 TEST_MAIN(cases)

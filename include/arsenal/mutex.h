@@ -38,11 +38,11 @@ typedef struct ars_mutex {
      */
     uint32_t rank;
     uint32_t ars__word;
-    uint64_t ars__state[3];
+    uint64_t ars__state[7];
 } ars_mutex;
 
 /* clang-format off */
-#define ARS_MUTEX_RANK(rank) {(rank), 0, {0, 0, 0}}
+#define ARS_MUTEX_RANK(rank) {(rank), 0, {0, 0, 0, 0, 0, 0, 0}}
 /* clang-format on */
 
 /*

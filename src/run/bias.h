@@ -58,6 +58,19 @@ void ars__bias_init(void);
 /* Takes away from the owner what it has; the lock is held. */
 void ars__bias_end(ars__bias *bias);
 
+/* What the owner has is given up by the owner itself; the lock is held. */
+static inline void ars__bias_drop(ars__bias *bias)
+{
+    bias->claim &= ~(uintptr_t)ARS__BIAS_MASK;
+    ars_atomic_ptr_store_relaxed(&bias->owner, NULL);
+}
+
+/* How often it was taken away. */
+static inline unsigned ars__bias_taken(const ars__bias *bias)
+{
+    return (unsigned)(bias->claim & ARS__BIAS_LOW) / ARS__BIAS_TAKEN;
+}
+
 /* 1: the caller is inside. */
 static inline int ars__bias_enter(ars__bias *bias, const void *me)
 {
@@ -103,7 +116,7 @@ static inline void ars__bias_use(ars__bias *bias, void *me, uint32_t uses)
     if (claim && claim - low != (uintptr_t)me) return;
     if (low & ARS__ALONE) {
         bias->streak += uses < ARS__STREAK ? uses : ARS__STREAK;
-        if (bias->streak >> low / ARS__BIAS_TAKEN >= ARS__STREAK) ars__bias_grant(bias, me);
+        if (bias->streak >> ars__bias_taken(bias) >= ARS__STREAK) ars__bias_grant(bias, me);
     } else if (!(low & ARS__BIASED)) {
         bias->streak = 0;
         bias->claim = (uintptr_t)me | low | ARS__ALONE;

@@ -10,24 +10,35 @@
  *
  * Whenever somebody is queued, LOCKED or WOKEN is set: there is somebody on
  * whom the next step depends.
+ *
+ * A worker that has long been the only one to lock it gets it PRIVATE: it then
+ * locks and unlocks by plain stores, in a section of its own (bias.h).  While
+ * the bit is set nobody else writes the word, and nobody is queued: who finds
+ * it and cannot do without takes it away first, under 'taking'.
  */
 #include "run/mutex.h"
 
 #include "os/os.h"
+#include "run/bias.h"
 #include "run/gate.h"
 #include "run/held.h"
 
 enum {
     LOCKED = ARS__UNIT,
     WOKEN = ARS__UNIT << 1, /* one who has waited is awake and not yet queued again */
+    PRIVATE = ARS__UNIT << 2,
     COMPETE = 1,            /* what its parked call returns; 0: the lock is its own */
     PATIENCE = 1000 * 1000, /* ns that one waits before the lock is handed over */
+    PATIENT_SPINS = 200,    /* before another thread of this CPU gets its turn */
+    SAMPLE = 32,            /* one of so many locks is counted */
     SPINS = 20              /* looks at a lock held elsewhere, before parking */
 };
 
 typedef struct ars__mutex {
     ars__gate gate;        /* its option: the rank */
     ars_atomic_ptr worker; /* that locked it last; NULL: a thread */
+    ars__bias bias;        /* its streak belongs to who holds the mutex */
+    ars_spin taking;
 } ars__mutex;
 
 ARS__STATIC_ASSERT(sizeof(ars__mutex) <= sizeof(ars_mutex));
@@ -37,7 +48,81 @@ static ars__mutex *of(ars_mutex *handle)
     return (ars__mutex *)(void *)handle;
 }
 
-static const ars__wait_class lock_class = {"mutex", ars__gate_interrupt};
+/* ---- the word ---- */
+
+static ARS__NOINLINE void take_back(ars__mutex *m, const ars__worker *me)
+{
+    ars_spin_lock(&m->taking);
+    if (ars_atomic_u32_load_relaxed(&m->gate.word) & PRIVATE) {
+        if (ars__bias_is_foreign(&m->bias, me))
+            ars__bias_end(&m->bias);
+        else
+            ars__bias_drop(&m->bias);
+        uint32_t word = ars_atomic_u32_load_relaxed(&m->gate.word);
+        /* Release: what the owner did when it had the lock, for who locks it next. */
+        ars_atomic_u32_store_release(&m->gate.word, word & ~(uint32_t)PRIVATE);
+    }
+    ars_spin_unlock(&m->taking);
+}
+
+/* As ars__gate_lock(), for 'me', a worker or NULL. */
+static uint32_t busy_lock(ars__mutex *m, const ars__worker *me)
+{
+    for (unsigned spins = 1;; spins++) {
+        uint32_t word = ars_atomic_u32_load_relaxed(&m->gate.word);
+        if (word & PRIVATE)
+            take_back(m, me);
+        else if (!(word & ARS__BUSY) &&
+                 ars_atomic_u32_cas_acq_rel(&m->gate.word, &word, word | ARS__BUSY))
+            return word;
+        else if (spins % PATIENT_SPINS == 0)
+            ars__os_thread_yield();
+        else
+            ars_atomic_pause();
+    }
+}
+
+/* 1: the lock was private, and free, and is now the caller's. */
+static inline int try_private(ars__mutex *m, const ars__worker *me)
+{
+    if (!ars__bias_enter(&m->bias, me)) return 0;
+    int is_free = ars_atomic_u32_load_relaxed(&m->gate.word) == PRIVATE;
+    if (is_free) ars_atomic_u32_store_relaxed(&m->gate.word, PRIVATE | LOCKED);
+    ars__bias_leave(&m->bias);
+    return is_free;
+}
+
+/*
+ * The caller holds it, and has perhaps long been the only one to: it becomes
+ * private.  0.  Only some locks are counted, for a store between two exchanges
+ * costs as much as an exchange.
+ */
+static ARS__NOINLINE int sample(ars__mutex *m, ars__worker *me)
+{
+    uint32_t word = LOCKED;
+    m->bias.streak += SAMPLE;
+    if (m->bias.streak >> ars__bias_taken(&m->bias) < ARS__STREAK) return 0;
+    ars_spin_lock(&m->taking);
+    ars__bias_grant(&m->bias, me);
+    if (ars_atomic_ptr_load_relaxed(&m->bias.owner) == me &&
+        !ars_atomic_u32_cas_acq_rel(&m->gate.word, &word, LOCKED | PRIVATE))
+        ars__bias_drop(&m->bias);
+    ars_spin_unlock(&m->taking);
+    m->bias.streak = 0;
+    return 0;
+}
+
+static void interrupt(ars__task *task, int why)
+{
+    ars__mutex *m = task->object;
+    uint32_t word = busy_lock(m, task->worker);
+    int waits = ars__node_linked(&task->node);
+    if (waits) ars__waitq_remove(&m->gate.queue, &task->node);
+    ars__gate_unlock(&m->gate, ars__gate_queued(&m->gate, word));
+    if (waits) ars__ready(task, why);
+}
+
+static const ars__wait_class lock_class = {"mutex", interrupt};
 
 /* The wait goes on; the interruption is found at the next one. */
 static void ignore(ars__task *task, int why)
@@ -52,8 +137,10 @@ static const ars__wait_class relock_class = {"mutex of a condition", ignore};
 static inline void locked(ars__mutex *m, ars__worker *worker, const void *place)
 {
     /* Mostly there is nothing to store, which the unlock would have to wait for. */
-    if (ars_atomic_ptr_load_relaxed(&m->worker) != worker)
+    if (ars_atomic_ptr_load_relaxed(&m->worker) != worker) {
         ars_atomic_ptr_store_relaxed(&m->worker, worker);
+        m->bias.streak = 0;
+    }
     ars__held_add(m, m->gate.option, place);
     ars__san_acquire(m);
 }
@@ -62,7 +149,7 @@ static inline void locked(ars__mutex *m, ars__worker *worker, const void *place)
 static inline int try_lock(ars__mutex *m, uint32_t woken)
 {
     uint32_t word = ars_atomic_u32_load_relaxed(&m->gate.word);
-    return !(word & (LOCKED | ARS__BUSY)) &&
+    return !(word & (LOCKED | PRIVATE | ARS__BUSY)) &&
            ars_atomic_u32_cas_acq_rel(&m->gate.word, &word, (word & ~woken) | LOCKED);
 }
 
@@ -99,8 +186,9 @@ static ARS__NOINLINE int lock_slow(ars__mutex *m, ars__task *self, ars_time dead
     uint32_t woken = 0;
     int error = 0;
     for (;;) {
+        if (ars_atomic_u32_load_relaxed(&m->gate.word) & PRIVATE) take_back(m, self->worker);
         if (deadline && spin(m, self, woken)) break;
-        uint32_t word = ars__gate_lock(&m->gate);
+        uint32_t word = busy_lock(m, self->worker);
         if (!(word & LOCKED)) {
             ars__gate_unlock(&m->gate, (word & ~woken) | LOCKED);
             break;
@@ -140,7 +228,10 @@ static ARS__NOINLINE int lock_checked(ars__mutex *m, ars__task *self, ars_time d
                                       const void *frame, const void *place)
 {
     int rc = ars__wait_enter_at(self, deadline, frame);
-    return rc < 0 ? rc : lock_slow(m, self, deadline, frame, place);
+    if (rc < 0) return rc;
+    if (!try_private(m, self->worker)) return lock_slow(m, self, deadline, frame, place);
+    locked(m, self->worker, place);
+    return 0;
 }
 
 int ars_mutex_lock(ars_mutex *handle, ars_time deadline)
@@ -154,10 +245,15 @@ int ars_mutex_lock(ars_mutex *handle, ars_time deadline)
     ars__task *self = worker->current;
     if (ARS__UNLIKELY(!ars__wait_enter_fast(worker, self)))
         return lock_checked(m, self, deadline, __builtin_dwarf_cfa(), place);
+    if (try_private(m, worker)) {
+        locked(m, worker, place);
+        return 0;
+    }
     uint32_t word = 0;
     if (ARS__UNLIKELY(!ars_atomic_u32_cas_acq_rel(&m->gate.word, &word, LOCKED)))
         return lock_slow(m, self, deadline, __builtin_dwarf_cfa(), place);
     locked(m, worker, place);
+    if (ARS__UNLIKELY(worker->budget % SAMPLE == 0)) return sample(m, worker);
     return 0;
 }
 
@@ -165,7 +261,7 @@ int ars_mutex_lock(ars_mutex *handle, ars_time deadline)
 
 static ARS__NOINLINE int unlock_slow(ars__mutex *m)
 {
-    uint32_t word = ars__gate_lock(&m->gate);
+    uint32_t word = busy_lock(m, ars__worker_self());
     if (!(word & LOCKED)) {
         ars__gate_unlock(&m->gate, word);
         return ARS_EPERM;
@@ -192,6 +288,12 @@ int ars_mutex_unlock(ars_mutex *handle)
     int rc = ars__held_remove(m);
     if (rc < 0) return rc;
     ars__san_release(m);
+    if (ars__bias_enter(&m->bias, ars__worker_here())) {
+        int is_held = ars_atomic_u32_load_relaxed(&m->gate.word) == (PRIVATE | LOCKED);
+        if (is_held) ars_atomic_u32_store_relaxed(&m->gate.word, PRIVATE);
+        ars__bias_leave(&m->bias);
+        return ARS__LIKELY(is_held) ? 0 : unlock_slow(m);
+    }
     /* The release that the next lock's acquire pairs with. */
     uint32_t word = LOCKED;
     if (ARS__LIKELY(ars_atomic_u32_cas_acq_rel(&m->gate.word, &word, 0))) return 0;

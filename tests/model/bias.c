@@ -21,7 +21,8 @@ static int barrier_of_model(void);
 static enum {
     NO_BUG,
     NO_BARRIER,
-    BUSY_IGNORED,    /* who takes the section away does not wait for who is inside */
+    BUSY_IGNORED, /* who takes the section away does not wait for who is inside */
+    NOT_TAKEN,
     WAITS_UNEXCLUDED /* who waits leaves the section to its owner */
 } bug;
 
@@ -117,6 +118,16 @@ static void thread_counts(void)
     count(NULL, 0);
 }
 
+static void two(void)
+{
+    MODEL_CHECK(counter == 2);
+}
+
+static void three(void)
+{
+    MODEL_CHECK(counter == 3);
+}
+
 static void four(void)
 {
     MODEL_CHECK(counter == 4);
@@ -125,6 +136,117 @@ static void four(void)
 static void five(void)
 {
     MODEL_CHECK(counter == 5);
+}
+
+/* ---- as a mutex, as run/mutex.c has it; nobody waits but by looking again ---- */
+
+enum { LOCKED = 4, PRIVATE = 16 };
+
+static struct {
+    ars_atomic_u32 word;
+    ars_spin taking;
+} mutex;
+
+static void mutex_setup(void)
+{
+    setup();
+    memset(&mutex, 0, sizeof mutex);
+    mutex.word.ars__v = PRIVATE;
+    model_shared(&mutex, sizeof mutex);
+}
+
+static void free_mutex_setup(void)
+{
+    mutex_setup();
+    mutex.word.ars__v = 0;
+    bias.claim = 0;
+    bias.owner.ars__v = NULL;
+}
+
+static void ars__mutex_take_back(void *me)
+{
+    ars_spin_lock(&mutex.taking);
+    if (ars_atomic_u32_load_relaxed(&mutex.word) & PRIVATE) {
+        if (bug == NOT_TAKEN) {
+        } else if (ars__bias_is_foreign(&bias, me)) {
+            end(me);
+        } else {
+            ars__bias_drop(&bias);
+        }
+        uint32_t word = ars_atomic_u32_load_relaxed(&mutex.word);
+        ars_atomic_u32_store_release(&mutex.word, word & ~(uint32_t)PRIVATE);
+    }
+    ars_spin_unlock(&mutex.taking);
+}
+
+static void ars__mutex_make_private(void *me)
+{
+    uint32_t word = LOCKED;
+    ars_spin_lock(&mutex.taking);
+    ars__bias_grant(&bias, me);
+    if (ars_atomic_ptr_load_relaxed(&bias.owner) == me &&
+        !ars_atomic_u32_cas_acq_rel(&mutex.word, &word, LOCKED | PRIVATE))
+        ars__bias_drop(&bias);
+    ars_spin_unlock(&mutex.taking);
+}
+
+static void ars__mutex_lock(void *me, int again)
+{
+    if (ars__bias_enter(&bias, me)) {
+        int is_free = ars_atomic_u32_load_relaxed(&mutex.word) == PRIVATE;
+        if (is_free) ars_atomic_u32_store_relaxed(&mutex.word, PRIVATE | LOCKED);
+        ars__bias_leave(&bias);
+        if (is_free) return;
+    }
+    for (;;) {
+        uint32_t word = ars_atomic_u32_load_relaxed(&mutex.word);
+        if (word == LOCKED)
+            ars_atomic_pause();
+        else if (word & PRIVATE)
+            ars__mutex_take_back(me);
+        else if (ars_atomic_u32_cas_acq_rel(&mutex.word, &word, LOCKED))
+            break;
+    }
+    if (again) ars__mutex_make_private(me);
+}
+
+static void ars__mutex_unlock(void *me)
+{
+    if (ars__bias_enter(&bias, me)) {
+        int is_held = ars_atomic_u32_load_relaxed(&mutex.word) == (PRIVATE | LOCKED);
+        if (is_held) ars_atomic_u32_store_relaxed(&mutex.word, PRIVATE);
+        ars__bias_leave(&bias);
+        if (is_held) return;
+    }
+    for (;;) {
+        uint32_t word = LOCKED;
+        if (ars_atomic_u32_cas_acq_rel(&mutex.word, &word, 0)) break;
+        MODEL_CHECK(word == (LOCKED | PRIVATE));
+        ars__mutex_take_back(me);
+    }
+}
+
+static void pair(void *me, int again)
+{
+    ars__mutex_lock(me, again);
+    add_one();
+    ars__mutex_unlock(me);
+    model_result(1);
+}
+
+static void owner_locks(void)
+{
+    for (int i = 0; i < 2; i++) pair(OWNER, 0);
+}
+
+static void owner_locks_for_itself(void)
+{
+    pair(OWNER, 1);
+}
+
+static void another_locks(void)
+{
+    pair(ANOTHER, 1);
 }
 
 /* ---- as the sender's side of a lane ---- */
@@ -289,7 +411,7 @@ static void got_what_was_sent(void)
     MODEL_CHECK(lane.got == lane.sent);
 }
 
-enum { LOCK, LOCK_AGAIN, LOCK_THREE, WAIT, WAIT_AGAIN, CLOSE };
+enum { LOCK, LOCK_AGAIN, LOCK_THREE, MUTEX, MUTEX_AGAIN, WAIT, WAIT_AGAIN, CLOSE };
 static const model_program programs[] = {
     [LOCK] = {"an owner and another", setup, {owner_counts, another_counts_twice}, four, 0},
     [LOCK_AGAIN] = {"an owner that has it again",
@@ -302,6 +424,12 @@ static const model_program programs[] = {
                     {owner_wants_it_again, another_counts, thread_counts},
                     five,
                     1},
+    [MUTEX] = {"a mutex", mutex_setup, {owner_locks, another_locks}, three, 0},
+    [MUTEX_AGAIN] = {"a mutex that becomes private",
+                     free_mutex_setup,
+                     {owner_locks_for_itself, another_locks},
+                     two,
+                     0},
     [WAIT] = {"a receiver that waits", lane_setup, {sends_two, receives_two}, all_got, 0},
     [WAIT_AGAIN] = {"a receiver that waits for a sender that has it again",
                     lane_setup,
@@ -323,12 +451,21 @@ static const struct {
     {NO_BARRIER, LOCK, "no barrier between two who lock"},
     {NO_BARRIER, WAIT, "no barrier before one waits"},
     {NO_BARRIER, CLOSE, "no barrier before the close"},
+    {NO_BARRIER, MUTEX, "no barrier before a mutex is taken back"},
+    {BUSY_IGNORED, MUTEX, "who takes a mutex back does not wait for who is inside"},
+    {NOT_TAKEN, MUTEX, "who takes a mutex back leaves the section to its owner"},
     {BUSY_IGNORED, LOCK, "a locker does not wait for who is inside"},
     {BUSY_IGNORED, CLOSE, "a close does not wait for who is inside"},
     {WAITS_UNEXCLUDED, WAIT, "who waits leaves the section to its owner"},
 };
 
 static const model_survivor survivors[] = {
+    {"ars__mutex_take_back store 1", "relaxed",
+     "it is for a third, who finds the bit gone: too many threads"},
+    {"ars__mutex_lock cas 1", "acquire", "it gives nothing"},
+    {"ars__mutex_unlock cas 1", "release", "it takes nothing"},
+    {"ars__mutex_make_private cas 1", "relaxed acquire release",
+     "who sees the bit looks at the rest with the lock"},
     {"ars__lane_close cas 1", "relaxed acquire release acq_rel",
      "values come by the exchanges and stores of the sender, which go on releasing through it"},
 };
