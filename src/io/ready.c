@@ -13,7 +13,7 @@
  * the call that would say so; not so after the peer's end of the stream, which
  * may have been told already.
  */
-static int32_t try_recv(ars__source *source, char *buf, size_t len)
+static inline int32_t try_recv(ars__source *source, char *buf, size_t len)
 {
     if (ARS__UNLIKELY(source->carried != NULL))
         return (int32_t)ars__source_carried(source, buf, len);
@@ -45,8 +45,9 @@ static int has_some(ars__source *source)
 static int32_t try_read(ars__request *request)
 {
     ars__source *source = request->source;
+    if (ARS__LIKELY(request->kind == ARS__RECV))
+        return try_recv(source, request->buf, request->len);
     if (request->kind == ARS__READY) return has_some(source) ? 0 : ARS_EAGAIN;
-    if (request->kind == ARS__RECV) return try_recv(source, request->buf, request->len);
     if (!source->readable && !source->carried) return ARS_EAGAIN;
     if (request->kind == ARS__POLL_IN) return 1;
     ars__lend *lend = &ars__ready_of(source->loop)->lend;
@@ -64,11 +65,22 @@ static int32_t try_read(ars__request *request)
     return n;
 }
 
-static int32_t try_send(ars__request *request)
+static inline int64_t send_some(ars__request *request)
+{
+    ars__source *source = request->source;
+    if (ARS__UNLIKELY(request->kind != ARS__SEND || source->kind == ARS__FILE))
+        return ars__send_some(request);
+    int64_t n = ars__os_send(source->fd, (char *)request->buf + request->progress,
+                             request->len - request->progress, 1);
+    if (n > 0) request->progress += (size_t)n;
+    return n;
+}
+
+static inline int32_t try_send(ars__request *request)
 {
     ars__source *source = request->source;
     while (source->writable) {
-        int64_t n = ars__send_some(request);
+        int64_t n = send_some(request);
         if (n >= 0) {
             if (request->progress == request->len) return 0;
         } else if (n == ARS_EAGAIN) {
@@ -304,7 +316,7 @@ uint64_t ars__ready_in_flight(const ars__poller *poller)
     return __atomic_load_n(&((const ars__loop *)(const void *)poller)->in_flight, __ATOMIC_RELAXED);
 }
 
-int32_t ars__ready_submit(ars__request *request, int wait)
+static ARS__NOINLINE int32_t submit_other(ars__request *request, int wait)
 {
     int32_t rc;
     if (request->kind == ARS__POLL) return start_poll(ars__ready_of(request->loop), request);
@@ -312,7 +324,6 @@ int32_t ars__ready_submit(ars__request *request, int wait)
     if (!wait) request->source->readable = 1;
     switch (request->kind) {
     case ARS__CONNECT: return start_connect(request);
-    case ARS__SEND:
     case ARS__SENDV: rc = try_send(request); break;
     /* The caller's own try has just failed; what comes after that will be told. */
     case ARS__POLL_IN: request->source->readable = 0; return ARS__PENDING;
@@ -321,6 +332,21 @@ int32_t ars__ready_submit(ars__request *request, int wait)
     default: rc = try_read(request); break;
     }
     return rc == ARS_EAGAIN && wait ? ARS__PENDING : rc;
+}
+
+int32_t ars__ready_submit(ars__request *request, int wait)
+{
+    int32_t rc;
+    ars__source *source = request->source;
+    if (ARS__UNLIKELY(!wait))
+        return submit_other(request, 0);
+    else if (request->kind == ARS__RECV)
+        rc = try_recv(source, request->buf, request->len);
+    else if (request->kind == ARS__SEND)
+        rc = try_send(request);
+    else
+        return submit_other(request, 1);
+    return rc == ARS_EAGAIN ? ARS__PENDING : rc;
 }
 
 int ars__ready_look(ars__source *source, int ask)
