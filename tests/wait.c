@@ -5,6 +5,7 @@
 #include <arsenal/chan.h>
 #include <signal.h>
 #include <sys/signalfd.h>
+#include <sys/timerfd.h>
 
 #include "peer.h"
 
@@ -432,6 +433,20 @@ static int selects_replaced_task(void *arg)
 }
 BACKEND_CASE(selects_replaced)
 
+/* Nobody else runs: the worker waits in the name of the task that selects. */
+static int selects_alone_task(void *arg)
+{
+    (void)arg;
+    struct itimerspec soon_once = {.it_value.tv_nsec = 2000000};
+    int fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC);
+    CHECK_EQ(timerfd_settime(fd, 0, &soon_once, NULL), 0);
+    ars_case one = ARS_READY(fd, ARS_FD_IN);
+    CHECK_EQ(ars_select(&one, 1, soon()), 0);
+    close(fd);
+    return 0;
+}
+BACKEND_CASE(selects_alone)
+
 static const test_case cases[] = {
     {"ready", ready},
     {"refuses", refuses},
@@ -444,5 +459,6 @@ static const test_case cases[] = {
     {"becomes_connection", becomes_connection},
     {"selects", selects},
     {"selects_replaced", selects_replaced},
+    {"selects_alone", selects_alone},
 };
 TEST_MAIN(cases)

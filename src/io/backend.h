@@ -198,6 +198,7 @@ struct ars__loop {
     ars__hub *hub;
     ars__worker *worker;
     uint64_t in_flight; /* operations that the kernel has not completed; others read it */
+    ars__task *linking; /* it is being made to wait for several things, and not to be woken yet */
     ars__list sources;
     uint16_t generation;
     size_t size; /* when it is closed */

@@ -68,15 +68,17 @@ static void watcher_done(ars__request *request, int32_t result)
 {
     watcher *w = ARS__MEMBER(request, watcher, request);
     ars__node *node = w->node;
+    ars__loop *loop = request->loop;
     watcher_free(w);
     if (!node) return;
     ars__task *task = ars__node_task(node);
     node->who &= ~(uintptr_t)ARS__LINKED;
     /*
      * A select that is still at its later cases may find out here that the
-     * descriptor of this one was closed under it; it goes on without.
+     * descriptor of this one was closed under it; it goes on without.  (The
+     * running task says nothing: who parked last is that until another runs.)
      */
-    if (task == ars__task_self() || !ars__task_claim(task)) return;
+    if (task == loop->linking || !ars__task_claim(task)) return;
     ars__wake(task, result < 0 ? result : ars__node_result(node, 0), ARS__WAKE_TAIL);
 }
 
@@ -101,7 +103,9 @@ static int enqueue_fd(void *object, ars__node *node)
                                .len = (size_t)(uintptr_t)node->value,
                                .fd = fd_of(object)},
                    .node = node};
+    loop->linking = ars__node_task(node);
     rc = loop->backend->submit(&w->request, 1);
+    loop->linking = NULL;
     if (rc != ARS__PENDING) {
         watcher_free(w);
         return rc < 0 ? rc : 1;
