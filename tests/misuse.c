@@ -41,7 +41,8 @@ static int after_close_task(void *arg)
     return 0;
 }
 
-static void after_close(void)
+/* On each backend; in debug builds it reports 'what' at least 'least' times, in others never. */
+static void reports(ars_fn *fn, unsigned workers, const char *what, int least)
 {
     for (unsigned backend = ARS_BACKEND_URING; backend <= ARS_BACKEND_POLL; backend++) {
         static world w;
@@ -49,13 +50,18 @@ static void after_close(void)
         if (is_refused(backend)) continue;
         world_begin(&w);
         w.config.backend = backend;
-        CHECK_EQ(ars_run(after_close_task, &w, &w.config), 0);
+        w.config.workers = workers;
+        CHECK_EQ(ars_run(fn, &w, &w.config), 0);
         test_gate_end(&w.gate, 4 * ((long)w.config.workers - 1));
-        for (const char *at = w.reports; (at = strstr(at, "used after it was closed")); at++)
-            lines++;
-        if (ARS__ASSERTS) CHECK(lines >= 8);
+        for (const char *at = w.reports; (at = strstr(at, what)); at++) lines++;
+        if (ARS__ASSERTS) CHECK(lines >= least);
         if (!ARS__ASSERTS) CHECK_EQ(lines, 0);
     }
+}
+
+static void after_close(void)
+{
+    reports(after_close_task, world_workers(), "used after it was closed", 8);
 }
 
 /* ---- a descriptor closed behind our back ---- */
@@ -84,6 +90,54 @@ static int behind_our_back_task(void *arg)
     return 0;
 }
 BACKEND_CASE(behind_our_back)
+
+/* ---- a loan returned twice ---- */
+
+static int return_again(void *arg)
+{
+    ars_conn_read_return(arg);
+    return 0;
+}
+
+static int loan_twice_task(void *arg)
+{
+    (void)arg;
+    peer p = peer_open();
+    for (int elsewhere = 0; elsewhere < 2; elsewhere++) {
+        ars_loan loan, copy, other, more;
+        plain_send(p.fd, "first", 5);
+        CHECK_EQ(ars_conn_read_loan(p.conn, &loan, soon()), 5);
+        copy = loan;
+        ars_conn_read_return(&loan);
+        more = copy;
+        ars_conn_read_return(&copy);
+        /* Also when the buffer is lent anew, to somebody who still reads there. */
+        plain_send(p.fd, "second", 6);
+        CHECK_EQ(ars_conn_read_loan(p.conn, &other, soon()), 6);
+        if (elsewhere) {
+            ars_group group;
+            CHECK_EQ(ars_group_init(&group, NULL, ARS_COLLECT), 0);
+            CHECK_EQ(ars_group_go(&group, return_again, &more, NULL), 0);
+            CHECK_EQ(ars_group_wait(&group, soon()), 0);
+        } else {
+            ars_conn_read_return(&more);
+        }
+        for (int i = 0; i < 100; i++) {
+            char buf[8];
+            plain_send(p.fd, "overrun", 7);
+            CHECK_EQ(ars_conn_read(p.conn, buf, sizeof buf, soon()), 7);
+            CHECK(memcmp(other.data, "second", 6) == 0);
+        }
+        ars_conn_read_return(&other);
+    }
+    peer_close(&p);
+    return 0;
+}
+
+static void loan_twice(void)
+{
+    reports(loan_twice_task, 2, "given back that is not out", 4);
+}
 
 /* ---- two readers at once ---- */
 
@@ -136,9 +190,7 @@ static void plain_thread(void)
 }
 
 static const test_case cases[] = {
-    {"after_close", after_close},
-    {"behind_our_back", behind_our_back},
-    {"two_readers", two_readers},
-    {"plain_thread", plain_thread},
+    {"after_close", after_close}, {"behind_our_back", behind_our_back}, {"loan_twice", loan_twice},
+    {"two_readers", two_readers}, {"plain_thread", plain_thread},
 };
 TEST_MAIN(cases)

@@ -166,7 +166,8 @@ ARS_API ARS_MUST_USE int ars_conn_read_loan(ars_conn *conn, ars_loan *loan, ars_
 
 /*
  * ars_conn_read_return() gives a loan back and zeroes '*loan'; a zeroed loan
- * is nothing to give back.
+ * is nothing to give back, nor is a copy of one that was given back already
+ * (in debug builds that is reported).
  *
  * Suspends: no.  Allocates: no.  Callable from: task, of any worker.
  */

@@ -71,7 +71,7 @@ typedef struct ars__source ars__source;
 typedef struct ars__backend ars__backend;
 typedef struct ars__hub ars__hub; /* home.h */
 
-enum { ARS__PENDING = INT32_MIN };
+enum { ARS__PENDING = INT32_MIN, ARS__LOANS = 8192 /* ids of loans are below */ };
 
 enum ars__request_kind {
     ARS__RECV,
@@ -205,6 +205,7 @@ struct ars__loop {
     ars__loop *next_closed;
     ARS__ALIGNED(64) ars__inbox inbox; /* sources with events */
     ars__inbox loans;                  /* given back by other workers */
+    uint8_t lent[ARS__LOANS];          /* by id: how often lent and given back; odd: it is out */
 };
 
 struct ars__backend {
@@ -285,7 +286,17 @@ static inline void ars__loop_count(ars__loop *loop, int more)
     __atomic_store_n(&loop->in_flight, loop->in_flight + (uint64_t)(int64_t)more, __ATOMIC_RELAXED);
 }
 
-/* Gives a loan back, on whatever worker. */
+/*
+ * Marks a backend's loan as being out and gives what to return it by; at home.
+ * Gives a loan back, on whatever worker; one that is not out does nothing.
+ */
+static inline uint64_t ars__loan_out(ars__loop *loop, uint64_t loan)
+{
+    ARS__ASSERT(loan < ARS__LOANS);
+    uint8_t times = (uint8_t)(__atomic_load_n(&loop->lent[loan], __ATOMIC_RELAXED) + 1);
+    __atomic_store_n(&loop->lent[loan], times, __ATOMIC_RELAXED);
+    return loan | (uint64_t)times << 32;
+}
 void ars__loan_return(ars__loop *loop, uint64_t loan);
 
 /* ---- requests ---- */

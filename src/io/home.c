@@ -343,18 +343,38 @@ int ars__loop_drain_mail(ars__loop *loop)
     return any;
 }
 
-void ars__loan_return(ars__loop *loop, uint64_t loan)
+/* Returned twice, at least. */
+static ARS__NOINLINE void loan_misused(ars__task *self)
+{
+    if (ARS__ASSERTS && self)
+        ars__worker_report(ars__task_worker(self), "a loan is given back that is not out");
+}
+
+void ars__loan_return(ars__loop *loop, uint64_t out)
 {
     ars__task *self = ars__task_self();
+    uint64_t loan = (uint32_t)out;
+    uint8_t times = (uint8_t)(out >> 32), *lent = &loop->lent[loan];
+    /* Relaxed: what it guards goes by the inbox, or stays here. */
     if (ARS__LIKELY(self && ars__task_poller(self) == &loop->poller)) {
+        if (ARS__UNLIKELY(__atomic_load_n(lent, __ATOMIC_RELAXED) != times)) {
+            loan_misused(self);
+            return;
+        }
+        __atomic_store_n(lent, (uint8_t)(times + 1), __ATOMIC_RELAXED);
         loop->backend->loan_return(loop, loan);
         return;
     }
+    if (!__atomic_compare_exchange_n(lent, &times, (uint8_t)(times + 1), 0, __ATOMIC_RELAXED,
+                                     __ATOMIC_RELAXED)) {
+        loan_misused(self);
+        return;
+    }
     /* It waits in its own buffer; the loop need not be woken, it looks before it receives. */
-    ars__lent *lent = loop->backend->loan_room(loop, loan);
-    lent->loan = loan;
-    ars__san_release(lent);
-    ars__inbox_push(&loop->loans, &lent->node);
+    ars__lent *mail = loop->backend->loan_room(loop, loan);
+    mail->loan = loan;
+    ars__san_release(mail);
+    ars__inbox_push(&loop->loans, &mail->node);
 }
 
 /* ---- fetching ---- */

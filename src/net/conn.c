@@ -76,7 +76,7 @@ static void fill_loan(const ars__request *request, ars_loan *loan)
     loan->data = request->buf;
     loan->len = request->len;
     loan->ars__state[0] = (uint64_t)(uintptr_t)request->source->loop;
-    loan->ars__state[1] = request->loan;
+    loan->ars__state[1] = ars__loan_out(request->source->loop, request->loan);
 }
 
 static void loan_done(ars__request *request, int32_t result)

@@ -288,6 +288,8 @@ static int uring_ready(ars__source *source, int ask)
     return ars__uring_ready(ars__uring_of(source->loop), source, ask);
 }
 
+ARS__STATIC_ASSERT((int)ARS__BUFS_MAX + (int)ARS__LEND_COUNT <= (int)ARS__LOANS);
+
 static void uring_loan_return(ars__loop *loop, uint64_t loan)
 {
     ars__uring *u = ars__uring_of(loop);
