@@ -47,11 +47,8 @@ static void init_lists(ars__group *group)
     ars__list_init(&group->tasks);
 }
 
-static inline ars__group *new_record(ars_runtime *rt, ars__worker *worker, unsigned policy)
+static inline void fill(ars__group *group, ars_runtime *rt, ars__worker *worker, unsigned policy)
 {
-    ars__group *group =
-        worker ? ars__slab_cache_get(&worker->groups) : ars__slab_get_shared(&rt->group_slab);
-    if (ARS__UNLIKELY(!group)) return NULL;
     group->rt = rt;
     /* Each worker counts for itself, and threads together. */
     group->serial = worker ? ++worker->serials << 9 | (worker->id + 1)
@@ -66,13 +63,13 @@ static inline ars__group *new_record(ars_runtime *rt, ars__worker *worker, unsig
     ars_atomic_i64_store_relaxed(&group->pending, ARS__BIAS);
     ars_atomic_u64_store_relaxed(&group->cause, 0);
     ars_atomic_u32_store_relaxed(&group->first_error, 0);
-    return group;
 }
 
 ars__group *ars__group_new_top(ars_runtime *rt, ars__worker *worker)
 {
-    ars__group *group = new_record(rt, worker, ARS_COLLECT);
+    ars__group *group = ars__slab_cache_get(&worker->groups);
     if (!group) return NULL;
+    fill(group, rt, worker, ARS_COLLECT);
     group->parent = NULL;
     group->limit = ARS_FOREVER;
     ars_atomic_u32_store_relaxed(&group->reason, 0);
@@ -546,41 +543,67 @@ const ars__waitable_class ars__group_waitable = {"group",       watch_try, watch
 
 /* ---- making ---- */
 
-/* By a task: below its own group, unless it is shielded. */
-static inline ars__group *new_owned(ars__worker *worker, ars__task *owner, unsigned policy)
+static inline void give(ars_group *handle, ars__group *group)
 {
-    ars__group *parent = owner->shields == 0 ? owner->group : worker->rt->apart;
-    (void)ars__group_reason(parent); /* a parent is in the tree */
-    ars__group *group = new_record(worker->rt, worker, policy);
-    if (ARS__UNLIKELY(!group)) return NULL;
+    handle->ars__state[0] = (uintptr_t)group;
+    handle->ars__state[1] = group->serial;
+}
+
+/* The group of a task: below its own, unless that is shielded. */
+static inline void begin_owned(ars_group *handle, ars__group *group, ars__worker *worker,
+                               ars__group *parent, unsigned policy)
+{
+    ars__task *owner = worker->current;
+    fill(group, worker->rt, worker, policy);
     group->owner = owner;
     if (!(owner->ctx.flags & ARS__MIGRATES)) group->home = worker;
     group->parent = parent;
     group->limit = owner->scope_limit;
     ars_atomic_u32_store_relaxed(&group->reason, ARS__OUT_OF_TREE);
     own(owner, group);
-    return group;
+    give(handle, group);
 }
 
-static ARS__NOINLINE ars__group *new_outside(ars_runtime *rt, unsigned policy)
+static inline ars__group *parent_of(const ars__worker *worker)
 {
-    ars__group *group = new_record(rt, NULL, policy);
-    if (!group) return NULL;
+    const ars__task *owner = worker->current;
+    return owner->shields == 0 ? owner->group : worker->rt->apart;
+}
+
+static ARS__NOINLINE int init_checked(ars_group *handle, ars_runtime *rt, unsigned policy)
+{
+    ars__worker *worker = ars__worker_here();
+    ars__group *group;
+    if (policy > ARS_RACE || (!rt && !worker)) return ARS_EINVAL;
+    if (worker && (!rt || rt == worker->rt)) {
+        ars__group *parent = parent_of(worker);
+        (void)ars__group_reason(parent); /* a parent is in the tree */
+        group = ars__slab_cache_get(&worker->groups);
+        if (!group) return ARS_ENOMEM;
+        begin_owned(handle, group, worker, parent, policy);
+        return 0;
+    }
+    group = ars__slab_get_shared(&rt->group_slab);
+    if (!group) return ARS_ENOMEM;
+    fill(group, rt, NULL, policy);
     group->parent = rt->apart;
     group->limit = ARS_FOREVER;
     ars_atomic_u32_store_relaxed(&group->reason, ARS__OUT_OF_TREE);
-    return group;
+    give(handle, group);
+    return 0;
 }
 
 int ars_group_init(ars_group *handle, ars_runtime *rt, unsigned policy)
 {
     ars__worker *worker = ars__worker_here();
-    if (ARS__UNLIKELY(policy > ARS_RACE || (!rt && !worker))) return ARS_EINVAL;
-    ars__group *group = ARS__LIKELY(worker && (!rt || rt == worker->rt))
-                            ? new_owned(worker, worker->current, policy)
-                            : new_outside(rt, policy);
-    if (ARS__UNLIKELY(!group)) return ARS_ENOMEM;
-    handle->ars__state[0] = (uintptr_t)group;
-    handle->ars__state[1] = group->serial;
-    return 0;
+    /* Most often by a task, which has a record at hand and a group that is in the tree. */
+    if (ARS__LIKELY(worker && !rt && policy <= ARS_RACE)) {
+        ars__group *parent = parent_of(worker), *group;
+        if (ARS__LIKELY(ars_atomic_u32_load_acquire(&parent->reason) != ARS__OUT_OF_TREE &&
+                        (group = ars__slab_cache_hot(&worker->groups)) != NULL)) {
+            begin_owned(handle, group, worker, parent, policy);
+            return 0;
+        }
+    }
+    return init_checked(handle, rt, policy);
 }

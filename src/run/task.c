@@ -382,7 +382,7 @@ int ars_group_go(ars_group *handle, ars_fn *fn, void *arg, const ars_task_opt *o
     /* Most often it is the group's own worker that starts a task without options. */
     if (ARS__LIKELY(group && worker && ars__group_home(group) == worker && fn && !opt &&
                     worker->born - worker->died < worker->room)) {
-        ars__task *task = ars__slab_cache_get(&worker->tasks);
+        ars__task *task = ars__slab_cache_hot(&worker->tasks);
         if (ARS__LIKELY(task != NULL)) {
             begin(task, group, fn, arg);
             tell_order(task);
