@@ -120,6 +120,7 @@ ARS_API void ars_listener_close(ars_listener *listener);
  * ars_listener_serve() accepts connections and calls a function, the handler,
  * each time that one of them has something to read.  In between a connection
  * is idle, and costs no more than itself and its state: no stack, no buffer.
+ * (Tasks that have just been needed are kept for a fraction of a second.)
  *
  *     static int echo(ars_conn *conn, void *state, void *arg)
  *     {

@@ -10,11 +10,12 @@
  *   stalled  it could not be made idle, for want of memory: tried again later
  *
  * and in the list of that name, but for the busy ones.  The tasks, here called
- * runners, take what is ready, one after the other on the same stack, and end
- * when there is nothing left.  Only when a handler waits is another runner
- * needed: so before a handler is called the next runner is started, if there is
- * more to do and none has been started that has not come yet ('coming').  Where
- * handlers do not wait, that one finds nothing to do.
+ * runners, take what is ready, one after the other on the same stack.  When
+ * there is nothing left a runner rests for a while, since starting another soon
+ * would cost more, and then ends.  Only when a handler waits is another runner
+ * needed: so before a handler is called the next runner is started or woken, if
+ * there is more to do and none has been that has not come yet ('coming').
+ * Where handlers do not wait, that one finds nothing to do.
  *
  * The task that serves does the rest: it accepts, closes what has been idle for
  * too long, tries again what failed, and ends it all.
@@ -35,7 +36,9 @@
 enum {
     STATE_MAX = 64 * 1024,
     STATE_ALIGN = 16,
-    NAP = 10 * 1000 * 1000 /* ns until what failed is tried again */
+    NAP = 10 * 1000 * 1000,   /* ns until what failed is tried again */
+    REST = 300 * 1000 * 1000, /* ns that a runner rests */
+    RESTING_MAX = 256
 };
 
 /* server->draining */
@@ -51,6 +54,13 @@ typedef struct served {
 
 ARS__STATIC_ASSERT(sizeof(served) % STATE_ALIGN == 0);
 ARS__STATIC_ASSERT(sizeof(served) + STATE_ALIGN <= 256);
+
+/* A runner that rests; on its stack. */
+typedef struct rest {
+    ars__task *task;
+    ars__server *server;
+    struct rest *next;
+} rest;
 
 typedef struct drain {
     ars__server *server; /* NULL: it has ended */
@@ -72,6 +82,8 @@ struct ars__server {
     ars__list idle, ready, stalled; /* 'idle': the longest first */
     ars_time retry;                 /* when what failed is tried again; 0: nothing did */
     uint64_t conns, busy, runners;
+    rest *resting; /* the one that came last first */
+    uint32_t rests;
     ars__request accept;
     int32_t accepted;       /* what it gave; ARS_EAGAIN: nothing new */
     unsigned poked : 1;     /* 'poke' is set */
@@ -116,6 +128,14 @@ static int runner(void *server);
 static void call_runner(ars__server *s)
 {
     if (s->coming) return;
+    rest *r = s->resting;
+    if (ARS__LIKELY(r != NULL)) {
+        s->coming = 1;
+        s->resting = r->next;
+        s->rests--;
+        ars__ready(r->task, 0);
+        return;
+    }
     if (ars_group_go(&s->group, runner, s, &s->runner) == 0) {
         s->coming = 1;
         s->runners++;
@@ -187,11 +207,8 @@ static void make_idle(ars__server *s, served *c)
     }
 }
 
-static int runner(void *server)
+static void run_ready(ars__server *s, ars__task *self)
 {
-    ars__server *s = server;
-    ars__task *self = ars__task_self();
-    s->coming = 0;
     while (!ars__list_empty(&s->ready)) {
         served *c = served_of(s->ready.next);
         ars__list_remove(&c->node);
@@ -208,6 +225,34 @@ static int runner(void *server)
             end_conn(s, c);
         /* A handler that never waits must not keep the others from running. */
         (void)ars__wait_enter(self, 0);
+    }
+}
+
+static void rest_interrupt(ars__task *task, int why)
+{
+    rest *r = ars__task_object(task), **at = &r->server->resting;
+    while (*at != r) at = &(*at)->next;
+    *at = r->next;
+    r->server->rests--;
+    ars__ready(task, why);
+}
+
+static const ars__wait_class resting = {"next request", rest_interrupt};
+
+static int runner(void *server)
+{
+    ars__server *s = server;
+    ars__task *self = ars__task_self();
+    int rc = 0;
+    while (rc == 0) {
+        s->coming = 0;
+        run_ready(s, self);
+        if (s->stopping || s->rests == RESTING_MAX) break;
+        rest r = {self, s, s->resting};
+        s->resting = &r;
+        s->rests++;
+        rc = ars__park(self, &resting, &r,
+                       ars_time_add(ars__worker_time(ars__task_worker(self)), REST));
     }
     s->runners--;
     if (s->stopping) poke(s);
@@ -351,6 +396,7 @@ static void stop(ars__server *s, int rc, ars_time deadline)
     if (s->accepted >= 0) ars__os_close(s->accepted);
     s->report.finished = s->busy;
     for (ars__list *at = s->ready.next; at != &s->ready; at = at->next) s->report.finished++;
+    while (s->resting) rest_interrupt(s->resting->task, ARS_ECANCELED);
     s->report.idle = close_all(s, &s->idle) + close_all(s, &s->stalled);
     for (;;) {
         s->poked = 0;

@@ -95,6 +95,8 @@ void ars__ready_prefetch(const ars__task *task);
 /* The worker's poller, NULL before the first I/O call; installed once. */
 ars__poller *ars__worker_poller(const ars__worker *worker);
 void ars__worker_set_poller(ars__worker *worker, ars__poller *poller);
+/* The clock, as it read it last. */
+ars_time ars__worker_time(const ars__worker *worker);
 /* Its number, counted from 1. */
 unsigned ars__worker_number(const ars__worker *worker);
 /* The runtime's allocator and chosen backend. */

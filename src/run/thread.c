@@ -126,6 +126,11 @@ const ars_alloc *ars__worker_alloc(const ars__worker *worker)
     return worker->rt->alloc;
 }
 
+ars_time ars__worker_time(const ars__worker *worker)
+{
+    return worker->now;
+}
+
 unsigned ars__worker_number(const ars__worker *worker)
 {
     return worker->id + 1;
