@@ -22,7 +22,7 @@ struct job {
 
 static int mutex_pairs(uint64_t n)
 {
-    static ars_mutex mutex;
+    ars_mutex mutex = {0};
     for (; n; n--) {
         int rc = ars_mutex_lock(&mutex, ARS_FOREVER);
         if (rc < 0) return rc;
@@ -33,7 +33,7 @@ static int mutex_pairs(uint64_t n)
 
 static int read_pairs(uint64_t n)
 {
-    static ars_rwlock lock;
+    ars_rwlock lock = {0};
     for (; n; n--) {
         int rc = ars_rwlock_read_lock(&lock, ARS_FOREVER);
         if (rc < 0) return rc;
@@ -44,7 +44,7 @@ static int read_pairs(uint64_t n)
 
 static int write_pairs(uint64_t n)
 {
-    static ars_rwlock lock;
+    ars_rwlock lock = {0};
     for (; n; n--) {
         int rc = ars_rwlock_write_lock(&lock, ARS_FOREVER);
         if (rc < 0) return rc;
