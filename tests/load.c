@@ -190,7 +190,8 @@ static double figure(const char *key)
     snprintf(quoted, sizeof quoted, "\"%s\":", key);
     const char *at = strstr(line, quoted);
     if (!at) FAIL("no %s in %s", key, line);
-    return strtod(at + strlen(quoted), NULL);
+    at += strlen(quoted);
+    return strtod(at + (*at == '['), NULL);
 }
 
 /*
@@ -213,6 +214,29 @@ static void open_loop_measures_from_when_due(void)
     CHECK_EQ(figure("rate"), 2000);
     /* A hundred were due in the first fifth of its sleep. */
     CHECK(figure("unsent") > 1500 || figure("p99_us") > SLEEP_US * 0.8);
+    output = "/dev/null";
+    unlink(path);
+}
+
+/* Slices in a closed loop, then as many at half of that rate. */
+static void slices_are_followed_by_open_ones(void)
+{
+    static const char *const options[] = {
+        "--connections", "4", "--slice", "0.05", "--rounds", "3", "--open", "0.5", NULL};
+    char path[] = "/tmp/arsenal-load-XXXXXX";
+    int fd = mkstemp(path);
+
+    CHECK(fd >= 0);
+    close(fd);
+    output = path;
+    test_end end = against_with(NONE, options);
+    if (end.status) FAIL("exit code %d, says '%s'", end.status, end.err);
+    CHECK_EQ(figure("rounds"), 3);
+    CHECK_EQ(figure("errors"), 0);
+    CHECK(figure("requests") > 0);
+    /* Arrays of three: what follows the bracket is the least. */
+    static const char *const series[] = {"rps", "p50_us", "p999_us", "open_p50_us", "open_p999_us"};
+    for (size_t i = 0; i < sizeof series / sizeof *series; i++) CHECK(figure(series[i]) > 0);
     output = "/dev/null";
     unlink(path);
 }
@@ -272,6 +296,7 @@ static const test_case cases[] = {
     {"accepts a right server", accepts_a_right_server},
     {"notices each fault", notices_each_fault},
     {"an open loop measures from when a message is due", open_loop_measures_from_when_due},
+    {"slices are followed by open ones", slices_are_followed_by_open_ones},
     {"says what is wrong", says_what_is_wrong},
     {"tells the descriptor limit", tells_the_descriptor_limit}};
 TEST_MAIN(cases)
