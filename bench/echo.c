@@ -20,7 +20,7 @@
  *   echo.CONNS.BACKEND.STYLE       server CPU ns a request, kernel included
  *   echo.CONNS.BACKEND.STYLE.w2    the same with two workers, on CPUs that the load uses too
  *   echo.user.CONNS.BACKEND.STYLE  of those, ns outside of system calls: counted in servers that
- *                                  are built for it, for peers the kernel's samples
+ *                                  are built for it, for peers and two workers the kernel's samples
  *   echo.p99.CONNS.BACKEND.STYLE   latency that 99 of 100 requests do not exceed, at half of what
  *                                  the first server does at most, from when they were due
  *   echo.idle.BACKEND.STYLE        bytes an idle connection: private memory and page tables
@@ -205,7 +205,7 @@ static void records_of(const struct server *s, const struct load_shape *shape, c
     snprintf(config, sizeof config, "at half load; p50 %.0f p99.9 %.0f us", s->late50[1],
              s->late999[1]);
     record(o, id, s, rounds, "us", s->late99, config);
-    if (s->peer && s->sampled_user >= 0) {
+    if ((s->peer || shape->workers > 1) && s->sampled_user >= 0) {
         double user = s->sampled_user;
         snprintf(id, sizeof id, "echo.user.%ld.%s.%s%s", shape->connections, backend, style, more);
         record(o, id, s, 1, "ns", (double[]){user, user, user}, "sampled by the kernel");
