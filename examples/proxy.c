@@ -33,10 +33,11 @@ static int serve(void *client)
     int rc = ars_conn_dial(&server, &proxy.target, NULL, ars_after(10 * ARS_SECOND));
     if (rc < 0) goto no_server;
     struct way there = {client, server}, back = {server, client};
+    ars_task_opt here = {.home = 1}; /* both use both connections */
     rc = ars_group_init(&ways, NULL, ARS_FAIL_FAST);
     if (rc == 0) {
-        ars_group_go(&ways, forward, &there, NULL);
-        ars_group_go(&ways, forward, &back, NULL); /* if that fails the wait tells */
+        ars_group_go(&ways, forward, &there, &here);
+        ars_group_go(&ways, forward, &back, &here); /* if that fails the wait tells */
         rc = ars_group_wait(&ways, ARS_FOREVER);
     }
     ars_conn_close(server);

@@ -449,6 +449,47 @@ static void stuck_file(void)
     on_each_backend_threads(world_workers(), stuck_file_task, 4);
 }
 
+static int write_mark(void *arg)
+{
+    sending *s = arg;
+    s->result = ars_conn_write(s->conn, "mark", 4, &s->sent, s->deadline);
+    return s->result;
+}
+
+/* Files and writes stand in a line, and each goes out whole. */
+static int in_line_task(void *arg)
+{
+    (void)arg;
+    ars_conn *a, *b;
+    int fd = make_file(0);
+    pair_open(&a, &b);
+    sending s[4];
+    ars_group group;
+    CHECK_EQ(ars_group_init(&group, NULL, ARS_COLLECT), 0);
+    for (int i = 0; i < 4; i++) {
+        s[i] = (sending){.conn = a, .fd = fd, .deadline = soon()};
+        go_beside(&group, i % 2 ? write_mark : send_whole, &s[i]);
+        settle();
+    }
+    for (int i = 0; i < 2; i++) {
+        char mark[4];
+        receiving r = {b, 0, FILE_SIZE, 0};
+        CHECK_EQ(receive_file(&r), 0);
+        CHECK_EQ(ars_conn_read_full(b, mark, 4, NULL, soon()), 0);
+        CHECK(memcmp(mark, "mark", 4) == 0);
+    }
+    CHECK_EQ(ars_group_wait(&group, soon()), 0);
+    ars_conn_close(a);
+    ars_conn_close(b);
+    close(fd);
+    return 0;
+}
+
+static void in_line(void)
+{
+    on_each_backend_threads(world_workers(), in_line_task, 4);
+}
+
 /* ---- faults ---- */
 
 static int move_both(void *arg)
@@ -524,6 +565,6 @@ static void faults(void)
 static const test_case cases[] = {
     {"every_kind", every_kind},   {"limits", limits},       {"deadlines", deadlines},
     {"interrupted", interrupted}, {"both_ways", both_ways}, {"files", files},
-    {"stuck_file", stuck_file},   {"faults", faults},
+    {"stuck_file", stuck_file},   {"in_line", in_line},     {"faults", faults},
 };
 TEST_MAIN(cases)

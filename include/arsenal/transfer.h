@@ -18,7 +18,8 @@ ARS_BEGIN_DECLS
  * ars_conn_copy() reads from 'from' and writes to 'to', up to 'limit' bytes or
  * to the end of the stream (ARS_TO_THE_END).  Both may be any connections, also
  * one and the same; while it runs nobody else reads from 'from', and bytes that
- * others write to 'to' may come between.  A proxy is two tasks:
+ * others write to 'to' may come between.  A proxy is two tasks of one worker
+ * (started with 'home'):
  *
  *     static int forward(void *arg)
  *     {
