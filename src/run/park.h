@@ -46,6 +46,8 @@ ars__task *ars__task_self(void);
 /* Its worker.  A task never changes it once it has run, unless it migrates. */
 ars__worker *ars__task_worker(const ars__task *task);
 int ars__task_migrates(const ars__task *task);
+/* The running task goes on with something else, and that counts as a switch to another task: now and then it yields. */
+void ars__task_next_slice(ars__task *self);
 /* Ends what the running task has left open, as its own end would: scopes, groups that it has not waited for. */
 void ars__task_tidy(ars__task *self);
 /* Whether it may have another one after a park: ARS_TASK_MIGRATES. */

@@ -646,6 +646,13 @@ static ARS__NOINLINE void spend_budget(ars__worker *w, ars__task *self)
     ars__sched_yield(w, self);
 }
 
+void ars__task_next_slice(ars__task *self)
+{
+    ars__worker *w = self->worker;
+    w->budget = ARS__BUDGET;
+    if (ARS__UNLIKELY(--w->tick == 0)) spend_budget(w, self);
+}
+
 static ARS__NOINLINE int enter_slow(ars__task *self, const void *frame)
 {
     if (self->outermost) ars__scope_prune(self, frame);
