@@ -27,6 +27,7 @@
 
 #include <string.h>
 
+#include "base/point.h"
 #include "base/san.h"
 #include "data/list.h"
 #include "run/bias.h"
@@ -232,7 +233,7 @@ static inline int ars__chan_sendable(const ars_chan *chan)
 static inline int ars__chan_enter(ars__worker *w, const ars__task *self)
 {
     if (ARS__UNLIKELY(w->budget <= 0 || self->outermost || self->scope_limit != ARS_FOREVER ||
-                      ars_atomic_u32_load_relaxed(&self->group->reason)))
+                      ars_atomic_u32_load_relaxed(&self->group->reason) || ARS_POINT("enter")))
         return 0;
     w->budget--;
     return 1;
