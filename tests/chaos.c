@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <sys/epoll.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 
 #include "chaos_calls.h"
 #include "io/linux/uring_abi.h"
@@ -22,6 +23,7 @@ static chaos_counts counts;
 static struct {
     unsigned opcode, nth, times, seen, hits;
     int32_t result;
+    unsigned bytes; /* > 0: shortened to that */
 } rule;
 
 static uint32_t dice(uint32_t sides)
@@ -160,6 +162,23 @@ static void spoil(struct io_uring_sqe *sqe, int32_t result)
     sqe->user_data = data;
 }
 
+static void shorten(struct io_uring_sqe *sqe, unsigned bytes)
+{
+    /* The kernel copies both when it is given the operation. */
+    static struct msghdr cut;
+    static struct iovec first;
+    if (sqe->opcode != IORING_OP_SENDMSG) {
+        if (sqe->len == 0 || sqe->len > bytes) sqe->len = bytes;
+        return;
+    }
+    memcpy(&cut, (const void *)(uintptr_t)sqe->addr, sizeof cut);
+    first = *cut.msg_iov;
+    if (first.iov_len > bytes) first.iov_len = bytes;
+    cut.msg_iov = &first;
+    cut.msg_iovlen = 1;
+    sqe->addr = (uint64_t)(uintptr_t)&cut;
+}
+
 static void scan(ring *r)
 {
     unsigned tail = *word(r, r->ours + r->p.sq_off.tail);
@@ -168,7 +187,10 @@ static void scan(ring *r)
         if (rule.opcode == 0 || sqe->opcode != rule.opcode) continue;
         if (++rule.seen < rule.nth || rule.seen - rule.nth >= rule.times) continue;
         rule.hits++;
-        spoil(sqe, rule.result);
+        if (rule.bytes)
+            shorten(sqe, rule.bytes);
+        else
+            spoil(sqe, rule.result);
     }
 }
 
@@ -321,9 +343,10 @@ chaos_counts chaos_end(void)
     return all;
 }
 
-void chaos_inject(unsigned opcode, unsigned nth, int32_t result, unsigned times)
+static void inject(unsigned opcode, unsigned nth, int32_t result, unsigned times, unsigned bytes)
 {
     ars_spin_lock(&lock);
+    rule.bytes = bytes;
     rule.opcode = opcode;
     rule.nth = nth;
     rule.times = times;
@@ -331,6 +354,16 @@ void chaos_inject(unsigned opcode, unsigned nth, int32_t result, unsigned times)
     rule.seen = rule.hits = 0;
     injecting = opcode != 0;
     ars_spin_unlock(&lock);
+}
+
+void chaos_inject(unsigned opcode, unsigned nth, int32_t result, unsigned times)
+{
+    inject(opcode, nth, result, times, 0);
+}
+
+void chaos_short(unsigned opcode, unsigned nth, unsigned bytes)
+{
+    inject(opcode, nth, 0, 1, bytes);
 }
 
 unsigned chaos_injected(unsigned *submitted)

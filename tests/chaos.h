@@ -36,7 +36,9 @@ chaos_counts chaos_end(void);
  * with 'result'.  One rule; opcode 0 removes it.
  */
 void chaos_inject(unsigned opcode, unsigned nth, int32_t result, unsigned times);
-/* How many were submitted since the rule was made, and how many of these failed. */
+/* The same, for one that receives or sends: it is carried out, of 'bytes' bytes at most. */
+void chaos_short(unsigned opcode, unsigned nth, unsigned bytes);
+/* How many were submitted since the rule was made, and how many of these were changed. */
 unsigned chaos_injected(unsigned *submitted);
 
 #endif

@@ -177,7 +177,7 @@ static const fault_error e_uring_register[] = {FOREVER(ARS_EINVAL), FOREVER(ARS_
 enum { SITES(INDEX) SITE_COUNT };
 #undef INDEX
 
-enum { MODE_NONE, MODE_RESULT, MODE_SHORT };
+enum { MODE_NONE, MODE_RESULT, MODE_SHORT, MODE_AFTER };
 
 typedef struct site {
     const char *name;
@@ -221,8 +221,10 @@ static unsigned hit(site *s, int64_t *value)
 }
 
 #define WRAP_PLAIN(type, name, arguments)                                                          \
-    if (hit(&sites[SITE_##name], &given)) return (type)given;                                      \
-    return __real_ars__os_##name arguments;
+    unsigned mode = hit(&sites[SITE_##name], &given);                                              \
+    if (mode == MODE_RESULT) return (type)given;                                                   \
+    type result = __real_ars__os_##name arguments;                                                 \
+    return mode ? (type)given : result;
 #define WRAP_AFTER(type, name, arguments)                                                          \
     unsigned mode = hit(&sites[SITE_##name], &given);                                              \
     type result = __real_ars__os_##name arguments;                                                 \
@@ -287,6 +289,12 @@ static void set(site *s, unsigned mode, unsigned nth, int64_t result, int times)
 void fault_at(const char *name, unsigned nth, int64_t result, int times)
 {
     set(find(name), MODE_RESULT, nth, result, times);
+}
+
+void fault_after(const char *name, unsigned nth, int64_t result)
+{
+    CHECK_STR(name, "connect"); /* the only one that does something and fails */
+    set(find(name), MODE_AFTER, nth, result, 1);
 }
 
 void fault_short(const char *name, unsigned nth, size_t bytes)

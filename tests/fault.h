@@ -29,6 +29,9 @@ void fault_at(const char *site, unsigned nth, int64_t result, int times);
 /* The n-th call of read, write, recv, send or their like from now on moves at most 'bytes' bytes. */
 void fault_short(const char *site, unsigned nth, size_t bytes);
 
+/* The n-th call of 'site' from now on does its work and gives 'result' all the same. */
+void fault_after(const char *site, unsigned nth, int64_t result);
+
 /*
  * Before the next call of 'site', and once only, fn(arg) runs on the thread
  * that makes it: what happens there happens at just that moment.

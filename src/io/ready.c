@@ -81,12 +81,12 @@ static inline int32_t try_send(ars__request *request)
     ars__source *source = request->source;
     while (source->writable) {
         int64_t n = send_some(request);
-        if (n >= 0) {
+        if (n > 0) {
             if (request->progress == request->len) return 0;
         } else if (n == ARS_EAGAIN) {
             source->writable = 0;
         } else if (n != ARS_EINTR) {
-            return (int32_t)n;
+            return n ? (int32_t)n : ARS_EIO; /* there was something to send */
         }
     }
     return ARS_EAGAIN;

@@ -229,6 +229,7 @@ static void cancel_all(ars__uring *u)
 static void uring_close(ars__poller *poller)
 {
     ars__uring *u = ars__uring_of(ARS__MEMBER(poller, ars__loop, poller));
+    u->ending = 1;
     ars__loop_close_sources(&u->loop);
     while (u->loop.in_flight > 0 || u->wake_armed) {
         cancel_all(u);

@@ -40,6 +40,7 @@ typedef struct ars__uring {
     uint8_t zero_copies;      /* the kernel has sends that do not copy, and say whether they did */
     uint8_t caps;             /* the kernel can end a multishot receive after so many bytes */
     uint8_t cancel_owed;      /* some source's, or of owed_polls */
+    uint8_t ending;           /* nothing is tried again */
     ars__request *filling;    /* reads that go on taking what this turn brings, linked by 'next' */
     ars__request *owed_polls; /* to be cancelled, linked by 'next' */
 } ars__uring;
@@ -57,6 +58,16 @@ static inline uint64_t ars__uring_data(const ars__source *source, unsigned tag)
 static inline void *ars__uring_object(uint64_t data)
 {
     return (void *)(uintptr_t)(data & ((UINT64_C(1) << 48) - 1) & ~(uint64_t)ARS__TAG_MASK);
+}
+
+/*
+ * Whether an operation has done nothing and shall be tried again; unless its end
+ * was asked for.  Without that too the kernel cancels, where it finds no way to
+ * wait for readiness.
+ */
+static inline int ars__uring_is_interrupted(int32_t res)
+{
+    return res == ARS_EINTR || res == ARS_ECANCELED;
 }
 
 /* One pass: hands over what is filled, waits, handles what has completed. */

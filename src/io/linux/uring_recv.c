@@ -393,7 +393,7 @@ static void polled(ars__uring *u, ars__source *source, int32_t res)
     ars__request *reader = source->reader;
     if (!reader) return;
     int32_t rc;
-    if (res < 0 && res != ARS_ECANCELED)
+    if (res < 0 && !ars__uring_is_interrupted(res))
         rc = res;
     else if (reader->kind == ARS__POLL_IN)
         rc = 1;
@@ -412,7 +412,7 @@ static void receive_failed(ars__uring *u, ars__source *source, int32_t error)
     if (error == ARS_ENOBUFS) {
         ars__bufs_grow(&u->bufs);
         if (is_awaited(source)) wait_on(u, source, EXPECT_SOME);
-    } else if (error == ARS_ECANCELED || error == ARS_EINTR) {
+    } else if (ars__uring_is_interrupted(error)) {
         if (is_awaited(source)) wait_on(u, source, EXPECT_SOME);
     } else if (is_awaited(source)) {
         end_reader(source, error);

@@ -31,6 +31,7 @@ static int32_t write_file(ars__uring *u, ars__request *request)
     for (;;) {
         int64_t n = ars__send_some(request);
         if (n == ARS_EAGAIN) return ars__uring_poll_out(u, request);
+        if (n == 0) return ARS_EIO; /* there was something to send */
         if (n < 0 && n != ARS_EINTR) return (int32_t)n;
         if (request->progress == request->len) return 0;
     }
@@ -99,17 +100,20 @@ static void advance(ars__request *request, int32_t res)
 /* What the first writer's operation came to; ARS__PENDING: it goes on. */
 static int32_t send_result(ars__uring *u, ars__request *request, int32_t res, int polled)
 {
-    if (request->kind == ARS__CONNECT) return res < 0 && request->why ? request->why : res;
+    if (request->kind == ARS__CONNECT) {
+        if (res < 0 && request->why) return request->why;
+        return ars__uring_is_interrupted(res) ? ars__uring_connect(u, request) : res;
+    }
     if (polled) {
         if (request->why) return request->why;
-        return res < 0 && res != ARS_ECANCELED ? res : write_file(u, request);
+        return res < 0 && !ars__uring_is_interrupted(res) ? res : write_file(u, request);
     }
     advance(request, res);
     if (request->progress == request->len && (res > 0 || !request->why)) return 0;
     if (request->why) return request->why;
     if (res == 0) return ARS_EIO;
     /* Less than asked for without a cancel: the next try tells why. */
-    if (res > 0 || res == ARS_EINTR) return ars__uring_send(u, request);
+    if (res > 0 || ars__uring_is_interrupted(res)) return ars__uring_send(u, request);
     return res;
 }
 
@@ -138,7 +142,7 @@ static void hold(ars__source *source, ars__request *request, int32_t res)
     advance(request, res);
     if (cannot_lend(res))
         source->zerocopy = 0;
-    else if (res <= 0 && res != ARS_EINTR && !request->why)
+    else if (res <= 0 && !ars__uring_is_interrupted(res) && !request->why)
         request->why = res < 0 ? res : ARS_EIO;
     if (request->why) reset(source);
 }
@@ -172,7 +176,8 @@ void ars__uring_sent(ars__uring *u, ars__source *source, int32_t res, uint32_t f
     ARS__ASSERT(source->writer != NULL);
     if (source->writer->kind == ARS__POLL_OUT) {
         ars__request *request = source->writer;
-        ars__turn_wake(request, request->why ? request->why : res < 0 ? res : 1);
+        int failed = res < 0 && !ars__uring_is_interrupted(res);
+        ars__turn_wake(request, request->why ? request->why : failed ? res : 1);
         return;
     }
     int32_t result = send_result(u, source->writer, res, polled);
@@ -202,6 +207,10 @@ void ars__uring_polled(ars__uring *u, ars__request *request, int32_t res)
         if (*at != request) continue;
         *at = request->next;
         break;
+    }
+    if (ars__uring_is_interrupted(res) && !request->why && !u->ending) {
+        res = ars__uring_poll(u, request);
+        if (res == ARS__PENDING) return;
     }
     request->done(request, res < 0 && request->why ? request->why : res);
 }
