@@ -15,6 +15,9 @@ static ARS__NOINLINE int yield_checked(ars__worker *worker, const void *frame)
         return 0;
     }
     ars__task *self = worker->current;
+    /* What it has done itself is known without mail.  In tail position: it goes on where it was called. */
+    if (self->ctx.flags & ARS__CAREFREE && ars_atomic_u32_load_relaxed(&self->group->reason) == 0)
+        return ars__sched_yield(worker, self);
     if (!self->linked) ars__group_link_task(self->group, self);
     ars__sched_yield(worker, self);
     int rc = ars__wait_enter_at(self, ARS_FOREVER, frame);
