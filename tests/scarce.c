@@ -207,11 +207,49 @@ static int bundles_task(void *arg)
     return 0;
 }
 
+/*
+ * At the end of a shot the kernel makes a buffer as short as what is left of it;
+ * and if nothing comes then, it is short for the next connection.
+ */
+static int shortened_task(void *arg)
+{
+    (void)arg;
+    enum { ALL = 20000 };
+    static const unsigned lens[] = {1, 40, 1000, ARS__BUFS_SIZE - 1};
+    static unsigned char data[ALL], got[2 * ALL];
+    ars__bufs *bufs = &this_uring()->bufs;
+    ars_addr addr;
+    ars_listener *listener = listen_at("127.0.0.1:0", &addr);
+    stream_fill(9, 0, data, ALL);
+    for (unsigned i = 0; i < 16; i++) {
+        peer p = peer_of(listener, &addr);
+        CHECK_EQ(ars_conn_read(p.conn, got, sizeof got, 1), ARS_ETIMEDOUT);
+        /* Of those that the kernel takes next, the first, or the first two. */
+        for (unsigned k = 0; k <= i / 8; k++) {
+            unsigned at = (bufs->tail - bufs->free + k) & (ARS__BUFS_MAX - 1);
+            bufs->ring->bufs[at].len = lens[i % 4];
+        }
+        plain_send(p.fd, data, ALL);
+        for (size_t at = 0; at < ALL;) {
+            int more = ars_conn_read(p.conn, got, sizeof got, soon());
+            CHECK(more > 0);
+            stream_check(9, at, got, (size_t)more);
+            at += (size_t)more;
+        }
+        CHECK_EQ(bufs->free, bufs->made);
+        peer_close(&p);
+        CHECK_EQ(ars_sleep(ars_after(ARS_MILLISECOND)), 0);
+    }
+    ars_listener_close(listener);
+    return 0;
+}
+
 static void bundles(void)
 {
     if (no_uring()) return;
     on_uring(bundles_task, NULL);
     on_uring(bundles_task, "older kernel");
+    on_uring(shortened_task, NULL);
 }
 
 /* ---- completions ---- */

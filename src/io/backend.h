@@ -157,6 +157,7 @@ struct ars__source {
     uint8_t hung_up : 1;
     uint8_t send_polled : 1; /* of io_uring: what is 'sending' is a poll */
     /* Of io_uring: a send that does not copy. */
+    uint8_t bundled : 1; /* its receive may fill several buffers at once */
     uint8_t lent : 1; /* the send under way is one: its buffer is the kernel's until it says so */
     uint8_t held : 1; /* and that is all that is waited for */
     uint8_t zerocopy; /* sends of 2^zerocopy bytes and more do not copy; 0: all do */

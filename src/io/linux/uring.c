@@ -204,7 +204,7 @@ static int uring_open(ars__loop **loop, const ars_alloc *alloc)
     if (rc < 0) goto no_wake;
     u->wake_fd = rc;
     u->caps = (uint8_t)probe_cap(&u->ring);
-    if (u->ring.features & IORING_FEAT_RECVSEND_BUNDLE) u->bundles = IORING_RECVSEND_BUNDLE;
+    u->bundles = (u->ring.features & IORING_FEAT_RECVSEND_BUNDLE) != 0;
     *loop = &u->loop;
     return 0;
 no_wake:

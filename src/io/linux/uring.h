@@ -36,7 +36,7 @@ typedef struct ars__uring {
     ars__lend lend; /* for when the ring of buffers is empty */
     int wake_fd;
     uint8_t wake_armed;
-    uint16_t bundles;         /* what has one receive fill several buffers, where the kernel can */
+    uint8_t bundles;          /* the kernel can have one receive fill several buffers */
     uint8_t zero_copies;      /* the kernel has sends that do not copy, and say whether they did */
     uint8_t caps;             /* the kernel can end a multishot receive after so many bytes */
     uint8_t cancel_owed;      /* some source's, or of owed_polls */

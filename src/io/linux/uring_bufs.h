@@ -67,6 +67,16 @@ static inline char *ars__bufs_at(const ars__bufs *bufs, unsigned id)
     return bufs->data + (size_t)id * ARS__BUFS_STRIDE;
 }
 
+/*
+ * How much of the buffer the kernel could fill.  Where a shot has less left than
+ * a buffer it makes the entry's length so small, and leaves it so if nothing
+ * came: then the buffer is short for whoever gets it (Linux 6.18).
+ */
+static inline uint32_t ars__bufs_room(const ars__bufs *bufs, unsigned id)
+{
+    return bufs->ring->bufs[bufs->chain[id].place & (ARS__BUFS_MAX - 1)].len;
+}
+
 /* The buffer that the kernel took after that one, in the same bundle. */
 static inline unsigned ars__bufs_following(const ars__bufs *bufs, unsigned id)
 {

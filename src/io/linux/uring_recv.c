@@ -71,11 +71,14 @@ static int32_t arm_recv(ars__uring *u, ars__source *source, const ars__request *
     sqe->user_data = ars__uring_data(source, ARS__TAG_RECV);
     if (ARS__LIKELY(u->bufs.free > 0 && source->kind == ARS__STREAM && expect != POLL_ONLY)) {
         sqe->opcode = IORING_OP_RECV;
-        sqe->ioprio = (uint16_t)(expect | u->bundles);
+        sqe->ioprio = (uint16_t)expect;
+        source->bundled =
+            u->bundles && reader && reader->kind == ARS__RECV && reader->len > ARS__BUFS_SIZE;
+        if (source->bundled) sqe->ioprio |= IORING_RECVSEND_BUNDLE;
         sqe->flags = IOSQE_BUFFER_SELECT;
         sqe->buf_group = ARS__BUFS_GROUP;
         if (is_single(source)) {
-            sqe->len = u->bundles ? shot(u, reader) : 0;
+            sqe->len = source->bundled ? shot(u, reader) : 0;
         } else {
             sqe->ioprio |= IORING_RECV_MULTISHOT;
             if (u->caps) sqe->file_index = shot(u, reader); /* its optlen */
@@ -365,10 +368,11 @@ void ars__uring_drop(ars__uring *u, int32_t res, uint32_t flags)
     unsigned id = flags >> IORING_CQE_BUFFER_SHIFT;
     for (;;) {
         unsigned following = ars__bufs_following(&u->bufs, id);
+        int32_t room = (int32_t)ars__bufs_room(&u->bufs, id);
         ars__bufs_take(&u->bufs, id);
         ars__bufs_give(&u->bufs, id);
-        if (res <= ARS__BUFS_SIZE) return;
-        res -= ARS__BUFS_SIZE;
+        if (res <= room) return;
+        res -= room;
         id = following;
     }
 }
@@ -377,11 +381,12 @@ void ars__uring_drop(ars__uring *u, int32_t res, uint32_t flags)
 static void deliver_all(ars__uring *u, ars__source *source, unsigned id, unsigned len,
                         uint32_t flags)
 {
-    while (ARS__UNLIKELY(len > ARS__BUFS_SIZE)) {
+    unsigned room;
+    while (ARS__UNLIKELY(source->bundled) && len > (room = ars__bufs_room(&u->bufs, id))) {
         unsigned following = ars__bufs_following(&u->bufs, id);
-        deliver(u, source, id, ARS__BUFS_SIZE, IORING_CQE_F_MORE);
+        deliver(u, source, id, room, IORING_CQE_F_MORE);
         id = following;
-        len -= ARS__BUFS_SIZE;
+        len -= room;
     }
     deliver(u, source, id, len, flags);
 }
