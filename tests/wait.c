@@ -199,7 +199,7 @@ static int replaced_task(void *arg)
         go_beside(&old, wait_it, &w);
         go_beside(&old, wait_it, &other);
         settle();
-        CHECK_EQ(ars_sleep(ars_after(1)), 0); /* they are with the kernel */
+        CHECK_EQ(ars_sleep(ars_after(ARS_MILLISECOND)), 0); /* they are with the kernel */
         if (i % 2) keep = dup(fd);
         CHECK_EQ(dup3(b[0], fd, O_CLOEXEC), fd);
         start(&new, wait_it, &next);
@@ -331,7 +331,7 @@ static int selects_task(void *arg)
         choice c = {.cases = cases, .n = 3, .deadline = ARS_FOREVER};
         start(&group, choose, &c);
         settle();
-        if (i % 3 == 0) CHECK_EQ(ars_sleep(ars_after(1)), 0);
+        if (i % 3 == 0) CHECK_EQ(ars_sleep(ars_after(ARS_MILLISECOND)), 0);
         switch (i % 5) {
         case 0: CHECK_EQ(write(p[1], "x", 1), 1); break;
         case 1: CHECK_EQ(ars_chan_send(chan, &value, soon()), 0); break;
@@ -412,7 +412,7 @@ static int selects_replaced_task(void *arg)
     ars_group group;
     start(&group, choose, &c);
     settle();
-    CHECK_EQ(ars_sleep(ars_after(1)), 0);
+    CHECK_EQ(ars_sleep(ars_after(ARS_MILLISECOND)), 0);
     CHECK_EQ(dup3(b[0], a[0], O_CLOEXEC), a[0]);
     waiting w = {.fd = a[0], .events = ARS_FD_IN, .deadline = ARS_FOREVER};
     ars_group other;

@@ -26,7 +26,8 @@ enum ars_fd_events {
  * The descriptor may be closed at any time when nobody waits for it.  Who waits
  * for one that is closed learns of it with ARS_EBADF, or of nothing until the
  * deadline or a cancel; and of nothing that happens to the next descriptor with
- * its number, except that the backend "poll" knows descriptors by number only.
+ * its number, except that the backend "poll" knows descriptors by number only,
+ * and "io_uring" until the worker's next turn.
  *
  * Returns the events that hold, > 0, or
  *   ARS_ETIMEDOUT  the deadline passed (with deadline 0: not ready now)
