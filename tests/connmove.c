@@ -308,7 +308,7 @@ static int give_up_task(void *arg)
         CHECK_EQ(read_one(p.conn), 0);
         CHECK_EQ(ars_group_init(&group, NULL, ARS_FAIL_FAST), 0);
         go_on(&group, 2, i % 2 ? expect_timeout : expect_ebadf, p.conn);
-        while (!ars_atomic_ptr_load_acquire(&p.conn->source.wants)) {}
+        while (!ars_atomic_u32_load_acquire(&p.conn->source.events)) {} /* it has asked */
         while (i % 2 && !ars_atomic_u32_load_acquire(&gave_up)) {}
         ars_atomic_u32_store_release(&gave_up, 0);
         peer_close(&p);
