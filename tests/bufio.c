@@ -17,8 +17,8 @@ static int lines_task(void *arg)
 {
     (void)arg;
     peer p = peer_open();
-    char buf[16], *line;
-    const char *data;
+    char buf[16], *line = NULL;
+    const char *data = NULL;
     ars_reader r;
     CHECK_EQ(ars_reader_init(&r, p.conn, buf, sizeof buf), 0);
     plain_send(p.fd, "GET /\r\n\r\n\nlong one\r", 19);
@@ -106,7 +106,7 @@ static int mixed_task(void *arg)
         size_t at = 0;
         for (unsigned k = 0; at < s.size; k++) {
             size_t n = 1 + stream_byte(77, k) * 31u % 5000, got = 0;
-            const char *data;
+            const char *data = NULL;
             char *text;
             int rc;
             switch (k % 5) {
@@ -262,7 +262,7 @@ static int converse(void *arg)
 {
     (void)arg;
     ars_conn *a, *b;
-    char in[8], out[8], *line;
+    char in[8], out[8], *line = NULL;
     ars_reader r;
     ars_writer w;
     int rc = ars_conn_pair(&a, &b);

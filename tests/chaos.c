@@ -38,7 +38,9 @@ enum { RINGS = 64, NOP_INJECT_RESULT = 1, LATE = 4 };
 
 /* A completion that has not been passed on. */
 typedef struct stashed {
-    struct io_uring_cqe cqe;
+    uint64_t user_data;
+    int32_t res;
+    uint32_t flags;
     unsigned turns;
 } stashed;
 
@@ -208,12 +210,13 @@ static void collect(ring *r)
             r->stash = realloc(r->stash, r->room * sizeof *r->stash);
             CHECK(r->stash != NULL);
         }
-        r->stash[r->count++] = (stashed){.cqe = cqes[at & (r->p.cq_entries - 1)]};
+        const struct io_uring_cqe *cqe = &cqes[at & (r->p.cq_entries - 1)];
+        r->stash[r->count++] = (stashed){cqe->user_data, cqe->res, cqe->flags, 0};
     }
     __atomic_store_n(head, at, __ATOMIC_RELEASE);
 }
 
-static int same_buffer(const struct io_uring_cqe *a, const struct io_uring_cqe *b)
+static int same_buffer(const stashed *a, const stashed *b)
 {
     return (a->flags & b->flags & IORING_CQE_F_BUFFER) && a->flags >> 16 == b->flags >> 16;
 }
@@ -222,7 +225,7 @@ static int same_buffer(const struct io_uring_cqe *a, const struct io_uring_cqe *
 static int must_wait(const ring *r, unsigned i)
 {
     for (unsigned k = 0; k < i; k++) {
-        const struct io_uring_cqe *older = &r->stash[k].cqe, *it = &r->stash[i].cqe;
+        const stashed *older = &r->stash[k], *it = &r->stash[i];
         if (older->user_data == it->user_data || same_buffer(older, it)) return 1;
     }
     return 0;
@@ -232,7 +235,10 @@ static void pass_on(ring *r, unsigned i)
 {
     struct io_uring_cqe *cqes = (void *)word(r, OUR_CQES);
     unsigned *tail = word(r, OUR_TAIL);
-    cqes[*tail & (r->p.cq_entries - 1)] = r->stash[i].cqe;
+    struct io_uring_cqe *cqe = &cqes[*tail & (r->p.cq_entries - 1)];
+    cqe->user_data = r->stash[i].user_data;
+    cqe->res = r->stash[i].res;
+    cqe->flags = r->stash[i].flags;
     __atomic_store_n(tail, *tail + 1, __ATOMIC_RELEASE);
     counts.results++;
     counts.overtaken += i > 0;

@@ -431,7 +431,7 @@ static void in_child(void (*fn)(void *), const char *why)
 {
     test_end end = test_child(fn, NULL);
     if (end.status == 77) {
-        test_skipped(why);
+        test_skipped("%s", why);
         return;
     }
     if (end.status || end.signal) FAIL("status %d, signal %d: %s", end.status, end.signal, end.err);
