@@ -64,6 +64,10 @@ static int streams_task(void *arg)
     CHECK_EQ(ars_conn_read(b, buf, 10, soon()), 1);
     CHECK_EQ(test_count_fds(), before);
 
+    /* A read ends at each of them, and the next one finds what is behind. */
+    for (int i = 0; i < 3; i++) CHECK_EQ(ars_conn_send_rights(a, "x", 1, fds, 1, NULL, soon()), 0);
+    for (int i = 0; i < 3;) i += ars_conn_read(b, buf, 10, soon());
+
     CHECK_EQ(ars_conn_send_rights(a, "x", 0, fds, 2, NULL, soon()), ARS_EINVAL);
     CHECK_EQ(ars_conn_send_rights(a, "x", 1, fds, 254, NULL, soon()), ARS_EINVAL);
     many[1] = -1;

@@ -150,7 +150,7 @@ struct ars__source {
     uint8_t cancel_owed : 1; /* a cancel could not be submitted yet */
     uint8_t eof : 1;
     uint8_t known : 1;  /* what follows has been found out */
-    uint8_t single : 1; /* its receives bring one completion each */
+    uint8_t single : 1; /* not TCP's: its receives bring one completion each */
     /* Of epoll and poll: what the kernel said last. */
     uint8_t readable : 1;
     uint8_t writable : 1;
@@ -380,6 +380,14 @@ char *ars__source_carry(ars__source *source, uint32_t more);
 char *ars__source_put_back(ars__source *source, uint32_t more);
 /* Reads up to 'n' of what is carried, which is something. */
 size_t ars__source_carried(ars__source *source, char *buf, size_t n);
+/* Whether a stream is not TCP's: then it may have more to receive, and tells less, than one would think. */
+void ars__source_get_to_know(ars__source *source);
+static inline int ars__source_is_single(ars__source *source)
+{
+    if (ARS__UNLIKELY(!source->known)) ars__source_get_to_know(source);
+    return source->single;
+}
+
 /* From now on nothing is received ahead of it: a stream becomes a file.  0 or an error. */
 int ars__source_to_file(ars__source *source);
 /* Whether bytes of it are not in the kernel any more, or may be about to be: then they come first. */

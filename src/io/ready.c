@@ -11,7 +11,8 @@
 /*
  * A receive that brought less than it could has emptied the socket, which saves
  * the call that would say so; not so after the peer's end of the stream, which
- * may have been told already.
+ * may have been told already, nor with a unix socket, where a receive ends at
+ * bytes that came with descriptors.
  */
 static inline int32_t try_recv(ars__source *source, char *buf, size_t len)
 {
@@ -23,7 +24,8 @@ static inline int32_t try_recv(ars__source *source, char *buf, size_t len)
             stream ? ars__os_recv(source->fd, buf, len, 1) : ars__os_read(source->fd, buf, len);
         if (n > 0) {
             /* A terminal gives a line at a time. */
-            if ((size_t)n < len && stream && !source->hung_up) source->readable = 0;
+            if ((size_t)n < len && stream && !source->hung_up && !ars__source_is_single(source))
+                source->readable = 0;
             return (int32_t)n;
         }
         if (n == ARS_EAGAIN)

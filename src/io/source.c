@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "io/home.h"
 
+#include <sys/socket.h>
+
 #include "base/assert.h"
 #include "os/os.h"
 
@@ -61,6 +63,15 @@ static void close_listener(ars__source *source)
     }
     for (; accepts->count > 0; accepts->count--)
         ars__os_close(accepts->fds[accepts->head++ & (accepts->room - 1)]);
+}
+
+void ars__source_get_to_know(ars__source *source)
+{
+    int family = AF_UNSPEC;
+    uint32_t len = sizeof family;
+    ars__os_getsockopt(source->fd, SOL_SOCKET, SO_DOMAIN, &family, &len);
+    source->single = family != AF_INET && family != AF_INET6;
+    source->known = 1;
 }
 
 int ars__source_to_file(ars__source *source)

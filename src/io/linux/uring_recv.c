@@ -38,24 +38,6 @@ static uint32_t shot(const ars__uring *u, const ars__request *reader)
 }
 
 /*
- * Whether a receive must not be multishot.  Where data and the end of a unix
- * stream come at almost the same time, a multishot receive may take both
- * wake-ups for one, and then never completes for the end (Linux 6.18); TCP
- * hints at more to read until its end has been read.
- */
-static int is_single(ars__source *source)
-{
-    if (ARS__UNLIKELY(!source->known)) {
-        int family = AF_UNSPEC;
-        uint32_t len = sizeof family;
-        ars__os_getsockopt(source->fd, SOL_SOCKET, SO_DOMAIN, &family, &len);
-        source->single = family != AF_INET && family != AF_INET6;
-        source->known = 1;
-    }
-    return source->single;
-}
-
-/*
  * Lets data come; 'reader' waits for it, or NULL.  When all buffers are in use,
  * a poll takes the receive's place and the reader's own memory the buffer's, so
  * that connections that nobody reads cannot stop the others; and so it is for
@@ -77,7 +59,13 @@ static int32_t arm_recv(ars__uring *u, ars__source *source, const ars__request *
         if (source->bundled) sqe->ioprio |= IORING_RECVSEND_BUNDLE;
         sqe->flags = IOSQE_BUFFER_SELECT;
         sqe->buf_group = ARS__BUFS_GROUP;
-        if (is_single(source)) {
+        /*
+         * Where data and the end of a unix stream come at almost the same time, a
+         * multishot receive may take both wake-ups for one, and then never
+         * completes for the end (Linux 6.18); TCP hints at more to read until its
+         * end has been read.
+         */
+        if (ars__source_is_single(source)) {
             sqe->len = source->bundled ? shot(u, reader) : 0;
         } else {
             sqe->ioprio |= IORING_RECV_MULTISHOT;
