@@ -49,6 +49,17 @@ void ars_conn_close(ars_conn *conn)
     if (conn) ars__source_shut(&conn->source);
 }
 
+/*
+ * What is read or written without waiting counts by its size too, so that a
+ * task for which there is always more lets others run.
+ */
+enum { UNIT = 4096 };
+
+static inline void spend(ars__task *self, size_t bytes)
+{
+    if (ARS__UNLIKELY(bytes >= UNIT)) ars__task_spend(self, bytes / UNIT);
+}
+
 /* ---- reading ---- */
 
 int ars_conn_read(ars_conn *conn, void *buf, size_t n, ars_time deadline)
@@ -67,8 +78,9 @@ int ars_conn_read(ars_conn *conn, void *buf, size_t n, ars_time deadline)
     request->buf = buf;
     request->len = n < INT32_MAX ? n : INT32_MAX;
     rc = ars__submit(request, deadline != 0);
-    if (rc != ARS__PENDING) return rc == ARS_EAGAIN ? ARS_ETIMEDOUT : rc;
-    return ars__request_park(request, &reading, deadline);
+    if (rc == ARS__PENDING) return ars__request_park(request, &reading, deadline);
+    if (rc > 0) spend(self, (size_t)rc);
+    return rc == ARS_EAGAIN ? ARS_ETIMEDOUT : rc;
 }
 
 static void fill_loan(const ars__request *request, ars_loan *loan)
@@ -147,6 +159,7 @@ int ars_conn_write(ars_conn *conn, const void *buf, size_t n, size_t *sent, ars_
     rc = ars__submit(&request, deadline != 0);
     if (rc == ARS__PENDING) return ars__request_park(&request, &writing, deadline);
     if (sent) *sent = request.progress;
+    spend(self, request.progress);
     return rc == ARS_EAGAIN ? ARS_ETIMEDOUT : rc;
 }
 

@@ -66,6 +66,9 @@ void *ars__task_object(const ars__task *task);
     ars__wait_enter_at((self), (deadline), __builtin_dwarf_cfa())
 int ars__wait_enter_at(ars__task *self, ars_time deadline, const void *frame);
 
+/* Spends so many units more, for a call that took as long as as many others: at the most what is left. */
+void ars__task_spend(ars__task *self, size_t units);
+
 /*
  * Suspends the running task; returns the value given to ars__ready().  To be
  * called from the public function itself: its caller is the place that reports

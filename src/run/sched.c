@@ -677,6 +677,12 @@ int ars__wait_enter_at(ars__task *self, ars_time deadline, const void *frame)
     return enter_slow(self, frame);
 }
 
+void ars__task_spend(ars__task *self, size_t units)
+{
+    ars__worker *w = self->worker;
+    w->budget = w->budget > 0 && units < (size_t)w->budget ? w->budget - (int32_t)units : 0;
+}
+
 static void arm(ars__worker *w, ars__task *self, ars_time limit)
 {
     ars__timer *timer = &self->timer;

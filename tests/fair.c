@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: MIT */
+/* A connection that always has something, read all the time, does not keep the others of its worker waiting. */
+#define _GNU_SOURCE
+#include <pthread.h>
+#include <stdlib.h>
+
+#include "peer.h"
+
+enum { ROUNDS = 200, ROOM = 64 << 10, CALM = 4, FAIR = 4 << 20 };
+
+static ars_time soon(void)
+{
+    return ars_after(20 * ARS_SECOND);
+}
+
+static struct {
+    ars_conn *conn;
+    size_t got;
+    int over;
+} flooded;
+
+/* Ends with the connection. */
+static void *flood(void *fd)
+{
+    static char chunk[ROOM];
+    while (send((int)(intptr_t)fd, chunk, sizeof chunk, MSG_NOSIGNAL) > 0) {}
+    return NULL;
+}
+
+static int read_flood(void *arg)
+{
+    (void)arg;
+    char *buf = malloc(ROOM);
+    int n;
+    while ((n = ars_conn_read(flooded.conn, buf, ROOM, soon())) > 0) flooded.got += (size_t)n;
+    free(buf);
+    flooded.over = 1;
+    ars_conn_close(flooded.conn);
+    return n;
+}
+
+static int echo(void *conn)
+{
+    char buf[64];
+    int n;
+    while ((n = ars_conn_read(conn, buf, sizeof buf, soon())) > 0) {
+        int rc = ars_conn_write(conn, buf, (size_t)n, NULL, soon());
+        if (rc < 0) return rc;
+    }
+    ars_conn_close(conn);
+    return n;
+}
+
+/* What the flooded one gets while a calm one waits for its answer is bounded, whatever it could get. */
+static int calm_task(void *arg)
+{
+    (void)arg;
+    peer calm[CALM], loud = peer_open();
+    pthread_t thread;
+    ars_group group;
+    size_t most = 0;
+    int unfair = 0;
+    flooded.conn = loud.conn;
+    flooded.got = 0;
+    flooded.over = 0;
+    CHECK_EQ(ars_group_init(&group, NULL, ARS_COLLECT), 0);
+    for (int i = 0; i < CALM; i++) {
+        calm[i] = peer_open();
+        go_beside(&group, echo, calm[i].conn);
+    }
+    go_beside(&group, read_flood, NULL);
+    CHECK_EQ(pthread_create(&thread, NULL, flood, (void *)(intptr_t)loud.fd), 0);
+    while (flooded.got < 8 * ROOM) CHECK_EQ(ars_sleep(ars_after(ARS_MILLISECOND)), 0);
+    for (int round = 0; round < ROUNDS; round++) {
+        int fd = calm[round % CALM].fd;
+        char byte = (char)round, answer = 0;
+        plain_send(fd, &byte, 1);
+        size_t before = flooded.got;
+        while (recv(fd, &answer, 1, MSG_DONTWAIT) != 1) CHECK_EQ(ars_yield(), 0);
+        CHECK_EQ(answer, byte);
+        unfair += flooded.got - before > FAIR;
+        if (flooded.got - before > most) most = flooded.got - before;
+    }
+    printf("  %s: at most %zu KiB meanwhile, %zu MiB in all\n", backend_name(), most >> 10,
+           flooded.got >> 20);
+    CHECK(!flooded.over);
+    /* Turns come after a slice of 512 KiB at the latest; the system may be late once in a while. */
+    CHECK(unfair <= ROUNDS / 10);
+    shutdown(loud.fd, SHUT_WR);
+    for (int i = 0; i < CALM; i++) shutdown(calm[i].fd, SHUT_WR);
+    CHECK_EQ(ars_group_wait(&group, soon()), 0);
+    pthread_join(thread, NULL);
+    close(loud.fd);
+    for (int i = 0; i < CALM; i++) close(calm[i].fd);
+    return 0;
+}
+
+static void *nothing(void *arg)
+{
+    return arg;
+}
+
+static void calm(void)
+{
+    /* The C library keeps the stack of a thread for the next one. */
+    pthread_t thread;
+    CHECK_EQ(pthread_create(&thread, NULL, nothing, NULL), 0);
+    pthread_join(thread, NULL);
+    on_each_backend_with(1, calm_task);
+}
+
+static const test_case cases[] = {{"calm", calm}};
+TEST_MAIN(cases)
