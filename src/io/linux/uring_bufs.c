@@ -48,17 +48,17 @@ void ars__bufs_grow(ars__bufs *bufs)
 {
     if (bufs->grown || bufs->made == ARS__BUFS_MAX) return;
     bufs->grown = 1;
-    add(bufs, bufs->made * (ARS__BUFS_GROWTH - 1));
+    add(bufs, bufs->made);
 }
 
 void ars__bufs_shrink(ars__bufs *bufs)
 {
     ARS__ASSERT(ars__bufs_surplus(bufs));
     size_t page = ars__os_page_size();
-    size_t kept = (ARS__BUFS_START * ARS__BUFS_STRIDE + page - 1) & ~(page - 1);
+    size_t kept = (ARS__BUFS_KEPT * ARS__BUFS_STRIDE + page - 1) & ~(page - 1);
     /* All that is made lies between the kernel's head and our tail: from its head on, again. */
     bufs->tail = (uint16_t)(bufs->tail - bufs->made);
-    bufs->made = bufs->free = 0;
+    bufs->made = bufs->free = bufs->used = 0;
     add(bufs, ARS__BUFS_START);
     ars__os_discard(bufs->data + kept, (DATA_BYTES - kept) & ~(page - 1));
 }

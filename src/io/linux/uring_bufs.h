@@ -8,8 +8,8 @@
  * queued in a source or lent to a user, and is given to the ring again.
  *
  * There is address space for ARS__BUFS_MAX of them, but the ring starts small
- * and grows fourfold when the kernel finds it empty, so that a server with few
- * busy connections touches few of them.  When nothing has come for a while it is
+ * and doubles when the kernel finds it empty, so that a server with few busy
+ * connections touches few of them.  When nothing has come for a while it is
  * made small again and the memory given back.
  */
 
@@ -23,8 +23,8 @@ enum {
     ARS__BUFS_SIZE = 2048,
     ARS__BUFS_STRIDE =
         ARS__BUFS_SIZE + 64, /* odd in lines: at a power of two all begin in few cache sets */
-    ARS__BUFS_START = 64,
-    ARS__BUFS_GROWTH = 4,
+    ARS__BUFS_START = 256,
+    ARS__BUFS_KEPT = 64, /* that keep their memory when nothing has come for a while */
     ARS__BUFS_MAX = 4096,
     ARS__BUFS_GROUP = 0
 };
@@ -38,6 +38,7 @@ typedef struct ars__bufs {
     } * chain;
     uint32_t made; /* buffers in use so far: in the ring, queued, or lent */
     uint32_t free; /* of these in the ring, as far as completions told */
+    uint32_t used; /* buffers that came since memory was given back */
     uint16_t tail;
     uint8_t grown; /* in this turn */
 } ars__bufs;
@@ -46,13 +47,13 @@ typedef struct ars__bufs {
 int ars__bufs_open(ars__bufs *bufs, int ring);
 /* When the io_uring is closed, or nothing receives any more. */
 void ars__bufs_close(ars__bufs *bufs);
-/* The ring was found empty: makes it larger, once in a turn, up to the most. */
+/* The ring was found empty: doubles it, once in a turn, up to the most. */
 void ars__bufs_grow(ars__bufs *bufs);
 
-/* Whether it has grown, and every buffer lies in the ring. */
+/* Whether there is memory to give back, and every buffer lies in the ring. */
 static inline int ars__bufs_surplus(const ars__bufs *bufs)
 {
-    return bufs->made > ARS__BUFS_START && bufs->free == bufs->made;
+    return bufs->used > ARS__BUFS_KEPT && bufs->free == bufs->made;
 }
 
 /*
@@ -89,6 +90,7 @@ static inline char *ars__bufs_take(ars__bufs *bufs, unsigned id)
     ARS__ASSERT(id < bufs->made && bufs->free > 0);
     char *p = ars__bufs_at(bufs, id);
     bufs->free--;
+    bufs->used++;
     ars__san_unpoison(p, ARS__BUFS_SIZE);
     return p;
 }
