@@ -15,8 +15,8 @@ static ars_time soon(void)
 
 static struct {
     ars_conn *conn;
-    size_t got;
-    int over;
+    ars_atomic_u64 got;
+    ars_atomic_u32 over;
 } flooded;
 
 /* Ends with the connection. */
@@ -27,14 +27,20 @@ static void *flood(void *fd)
     return NULL;
 }
 
+static size_t got(void)
+{
+    return (size_t)ars_atomic_u64_load_relaxed(&flooded.got);
+}
+
 static int read_flood(void *arg)
 {
     (void)arg;
     char *buf = malloc(ROOM);
     int n;
-    while ((n = ars_conn_read(flooded.conn, buf, ROOM, soon())) > 0) flooded.got += (size_t)n;
+    while ((n = ars_conn_read(flooded.conn, buf, ROOM, soon())) > 0)
+        ars_atomic_u64_add_relaxed(&flooded.got, (uint64_t)n);
     free(buf);
-    flooded.over = 1;
+    ars_atomic_u32_store_relaxed(&flooded.over, 1);
     ars_conn_close(flooded.conn);
     return n;
 }
@@ -61,8 +67,8 @@ static int calm_task(void *arg)
     size_t most = 0;
     int unfair = 0;
     flooded.conn = loud.conn;
-    flooded.got = 0;
-    flooded.over = 0;
+    ars_atomic_u64_store_relaxed(&flooded.got, 0);
+    ars_atomic_u32_store_relaxed(&flooded.over, 0);
     CHECK_EQ(ars_group_init(&group, NULL, ARS_COLLECT), 0);
     for (int i = 0; i < CALM; i++) {
         calm[i] = peer_open();
@@ -70,20 +76,20 @@ static int calm_task(void *arg)
     }
     go_beside(&group, read_flood, NULL);
     CHECK_EQ(pthread_create(&thread, NULL, flood, (void *)(intptr_t)loud.fd), 0);
-    while (flooded.got < 8 * ROOM) CHECK_EQ(ars_sleep(ars_after(ARS_MILLISECOND)), 0);
+    while (got() < 8 * ROOM) CHECK_EQ(ars_sleep(ars_after(ARS_MILLISECOND)), 0);
     for (int round = 0; round < ROUNDS; round++) {
         int fd = calm[round % CALM].fd;
         char byte = (char)round, answer = 0;
         plain_send(fd, &byte, 1);
-        size_t before = flooded.got;
+        size_t before = got();
         while (recv(fd, &answer, 1, MSG_DONTWAIT) != 1) CHECK_EQ(ars_yield(), 0);
         CHECK_EQ(answer, byte);
-        unfair += flooded.got - before > FAIR;
-        if (flooded.got - before > most) most = flooded.got - before;
+        unfair += got() - before > FAIR;
+        if (got() - before > most) most = got() - before;
     }
     printf("  %s: at most %zu KiB meanwhile, %d unfair, %zu MiB in all\n", backend_name(),
-           most >> 10, unfair, flooded.got >> 20);
-    CHECK(!flooded.over);
+           most >> 10, unfair, got() >> 20);
+    CHECK(!ars_atomic_u32_load_relaxed(&flooded.over));
     /* Turns come after a slice of 512 KiB at the latest; the system may be late once in a while. */
     CHECK(unfair <= ROUNDS / 200);
     shutdown(loud.fd, SHUT_WR);
