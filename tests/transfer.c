@@ -76,17 +76,18 @@ static void way_open(int kind, ars_conn **in, ars_conn **out)
 static int every_kind_task(void *arg)
 {
     (void)arg;
+    size_t size = (size_t)test_times(3, 1) * MIB;
     for (int i = 0; i < WAYS * WAYS; i++) {
         ars_conn *a, *b, *c, *d;
         way_open(i % WAYS, &a, &b);
         way_open(i / WAYS, &c, &d);
-        end source = {a, 3 * MIB, 1, i & 1}, sink = {d, 3 * MIB, 1, i & 2};
+        end source = {a, size, 1, i & 1}, sink = {d, size, 1, i & 2};
         ars_group group;
         uint64_t copied = 9;
         start(&group, produce, &source);
         go_beside(&group, consume, &sink);
         CHECK_EQ(ars_conn_copy(b, c, ARS_TO_THE_END, &copied, soon()), 0);
-        CHECK_EQ(copied, 3 * MIB);
+        CHECK_EQ(copied, size);
         CHECK_EQ(ars_conn_copy(b, c, ARS_TO_THE_END, &copied, soon()), 0);
         CHECK_EQ(copied, 0);
         ars_conn_close(b);
