@@ -32,6 +32,7 @@ static const fault_error e_probe[] = {FOREVER(0), FOREVER(ARS_EMFILE), NONE};
 static const fault_error e_sleep[] = {PASSING(ARS_EINTR), PASSING(0), NONE};
 static const fault_error e_refused[] = {FOREVER(ARS_EPERM), FOREVER(ARS_ENOSYS), NONE};
 static const fault_error e_close[] = {FOREVER(ARS_EINTR), FOREVER(ARS_EIO), NONE};
+static const fault_error e_random[] = {PASSING(ARS_EINTR), FOREVER(ARS_ENOSYS), NONE};
 static const fault_error e_read[] = {PASSING(ARS_EINTR), FOREVER(ARS_EIO), NONE};
 static const fault_error e_write[] = {PASSING(ARS_EINTR), FOREVER(ARS_ENOSPC), NONE};
 static const fault_error e_open[] = {FOREVER(ARS_EMFILE), FOREVER(ARS_ENFILE), FOREVER(ARS_ENOMEM),
@@ -83,6 +84,7 @@ static const fault_error e_uring_register[] = {FOREVER(ARS_EINVAL), FOREVER(ARS_
       (p, size, stride, n))                                                                        \
     X(PLAIN, int, guard_protect, e_memory, (void *p, size_t size), (p, size))                      \
     X(PLAIN, int, guard_probe, e_probe, (const void *p), (p))                                      \
+    X(MOVES, int64_t, random, e_random, (void *buf, size_t n), (buf, n))                           \
     X(PLAIN, int, futex_wait, e_sleep, (uint32_t * word, uint32_t expected, ars_time deadline),    \
       (word, expected, deadline))                                                                  \
     X(PLAIN, int, futex_wake, e_none, (uint32_t * word, unsigned n), (word, n))                    \
@@ -302,7 +304,8 @@ void fault_short(const char *name, unsigned nth, size_t bytes)
     site *s = find(name);
     long i = s - sites;
     CHECK(i == SITE_read || i == SITE_write || i == SITE_recv || i == SITE_send ||
-          i == SITE_pread || i == SITE_sendmsg || i == SITE_sendfile || i == SITE_splice);
+          i == SITE_pread || i == SITE_sendmsg || i == SITE_sendfile || i == SITE_splice ||
+          i == SITE_random);
     set(s, MODE_SHORT, nth, (int64_t)bytes, 1);
 }
 

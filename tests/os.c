@@ -57,6 +57,7 @@ static uintptr_t a_thread(void)
     X(guard_light, (buffer + 1, 4096, 8192, 2))                                                    \
     X(guard_protect, (buffer + 1, 4096))                                                           \
     X(guard_probe, (NULL))                                                                         \
+    X(random, (NULL, 1))                                                                           \
     X(futex_wait, (&word, 6, 0))                                                                   \
     X(futex_wake, (&word, 1))                                                                      \
     X(thread_start, (&started_thread, lets_itself_go, NULL))                                       \

@@ -63,6 +63,15 @@ int ars__os_guard_protect(void *p, size_t size);
  */
 int ars__os_guard_probe(const void *p);
 
+/* ---- randomness ---- */
+
+/*
+ * Writes up to 'n' random bytes that are fit for secrets, and returns how many:
+ * a signal or the system's limit can make them fewer.  Soon after the machine's
+ * start it may wait.  ARS_EINTR; ARS_ENOSYS where there is no such source.
+ */
+int64_t ars__os_random(void *buf, size_t n);
+
 /* ---- threads and signals ---- */
 
 /*
