@@ -286,6 +286,8 @@ int ars__stack_put(ars__stack_pool *pool, ars__stack stack)
     h->name = NULL;
     h->ars__low = stack.low;
     h->ars__next = pool->free;
+    /* The one to be handed out second after it, which may be far from any cache then. */
+    h->what = pool->free ? (const char *)pool->free->ars__next : NULL;
     pool->free = h;
     pool->warm++;
     pool->stats.in_use--;
@@ -347,6 +349,7 @@ int ars__stack_get(ars__stack_pool *pool, ars__stack *out)
     ars__stack_header *h = pool->free;
     if (ARS__LIKELY(h)) {
         pool->free = h->ars__next;
+        __builtin_prefetch(h->what, 1); /* see ars__stack_put() */
         pool->warm--;
     } else {
         int rc = find_another(pool, &h);

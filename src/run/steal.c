@@ -14,7 +14,10 @@
 #include "os/os.h"
 #include "run/fresh.h"
 
-enum { BATCH = 128 /* tasks taken from the queue, or moved to it, at once */ };
+enum {
+    BATCH = 128, /* tasks taken from the queue, or moved to it, at once */
+    HINT = 16    /* how far ahead a task in the queue is prefetched */
+};
 
 /* ---- the runtime's queue ---- */
 
@@ -60,6 +63,7 @@ static ars__task *queue_take(ars__worker *w, uint32_t most)
     if (share > most) share = most;
     ars__task *first = rt->queue_first, *rest = first;
     while (rest && n < share) {
+        __builtin_prefetch(rest->ctx.sp, 1); /* see overflow() */
         rest = behind(rest);
         n++;
     }
@@ -77,29 +81,23 @@ static ars__task *queue_take(ars__worker *w, uint32_t most)
     return first;
 }
 
-/* The deque is full: its oldest tasks, and this one, are for everybody. */
+/*
+ * The deque is full: its oldest tasks, and this one, are for everybody.  Whoever
+ * takes them may find each in memory only: a new task, which has no stack yet,
+ * says in the place of its stack pointer which one comes some places later.
+ */
 static ARS__NOINLINE void overflow(ars__worker *w, ars__task *task)
 {
-    ars__task *first = NULL, *last = NULL;
-    uint32_t n = 0;
-    while (n < BATCH) {
-        void *oldest;
-        int rc = ars_deque_steal(&w->deque, &oldest);
-        if (rc == 0) break;
-        if (rc < 0) continue;
-        ars__task *moved = oldest;
-        if (last)
-            put_behind(last, moved);
-        else
-            first = moved;
-        last = moved;
-        n++;
+    void *moved[BATCH + 1];
+    int n = ars_deque_steal_half(&w->deque, moved, BATCH);
+    if (n < 0) n = 0;
+    moved[n] = task;
+    for (int i = 0; i <= n; i++) {
+        ars__task *at = moved[i];
+        if (at->ctx.flags & ARS__NEW) at->ctx.sp = moved[i + HINT < n ? i + HINT : n];
+        if (i < n) put_behind(at, moved[i + 1]);
     }
-    if (last)
-        put_behind(last, task);
-    else
-        first = task;
-    queue_append(w->rt, first, task, n + 1);
+    queue_append(w->rt, moved[0], task, (uint32_t)n + 1);
 }
 
 /* ---- starting ---- */
