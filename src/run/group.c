@@ -5,6 +5,8 @@
 #include "run/sched.h"
 #include "run/waitable.h"
 
+ARS__STATIC_ASSERT(ARS__ASSERTS || sizeof(ars__group) <= 192);
+
 static void handle_clear(ars_group *handle)
 {
     if (handle) handle->ars__state[0] = handle->ars__state[1] = 0;
@@ -41,7 +43,6 @@ static inline void disown(ars__task *owner, ars__group *group)
 static void init_lists(ars__group *group)
 {
     group->lock = (ars_spin){0};
-    group->watchers = (ars__waitq){NULL, NULL};
     group->link.prev = group->link.next = NULL;
     ars__list_init(&group->children);
     ars__list_init(&group->tasks);
@@ -517,6 +518,7 @@ static int watch_enqueue(void *object, ars__node *node)
     (void)ars__group_reason(group); /* which makes the list */
     if (!group->watched) {
         group->watched = 1;
+        group->watchers = (ars__waitq){NULL, NULL};
         ars_atomic_u32_store_relaxed(&group->ended, 0);
         if (merge(group)) {
             ars_atomic_u32_store_relaxed(&group->ended, 1);

@@ -205,22 +205,26 @@ struct ars__group {
     ars_time limit;        /* the scope deadline that children inherit */
     ars_atomic_u32 reason; /* cancelled: (uint32_t)why; else 0, or ARS__OUT_OF_TREE */
     uint8_t policy;
-    uint8_t uncounted;                         /* nobody ever waits for it */
-    uint8_t watched;                           /* the owner has taken the bias away for a select */
-    ars__group *next_shared, *previous_shared; /* in home->waited */
+    uint8_t uncounted; /* nobody ever waits for it */
+    uint8_t watched;   /* the owner has taken the bias away for a select */
+    union {
+        ars__waitq watchers; /* while 'watched': selects that wait for its end */
+        struct {             /* while its wait goes on: in home->waited */
+            ars__group *next_shared, *previous_shared;
+        };
+    };
+    ars__list link; /* once it is in the tree: in parent->children */
 
     /* Written by the children. */
     ARS__ALIGNED(64) ars_atomic_i64 pending;
     ars_atomic_u64 cause;       /* decides the result: 0, or ARS__CAUSED | (uint32_t)result */
     ars_atomic_u32 first_error; /* of a child: 0, or (uint32_t)error */
+    ars_atomic_u32 ended;       /* of a watched group: the last child is done with the record */
 
     /* Once it is in the tree. */
-    ars_spin lock;        /* guards the three lists of it, and 'link' of its children */
-    ars_atomic_u32 ended; /* of a watched group: the last child is done with the record */
-    ars__list children;   /* groups below */
-    ars__list link;       /* in parent->children */
-    ars__list tasks;      /* children that have parked */
-    ars__waitq watchers;  /* selects that wait for its end */
+    ars__list children; /* groups below */
+    ars__list tasks;    /* children that have parked */
+    ars_spin lock;      /* guards both, 'watchers', and 'link' of its children */
 };
 
 enum { ARS__BIAS_BITS = 40, ARS__OUT_OF_TREE = 1 };
@@ -322,7 +326,8 @@ struct ars__worker {
     ars__task *starved; /* new tasks that found no stack, by 'mail' */
 
     ars_runtime *rt;
-    ars_time now; /* the clock, read when the worker looks at its timers */
+    ars_time now;   /* the clock, read when the worker looks at its timers */
+    uint32_t blind; /* looks around until it does so though none is armed */
     ars__poller *poller;
     uint64_t born, started, died, switches; /* tasks; 'died' here, wherever they were born */
     uint64_t room;                          /* stacks that the pool has address space for */
