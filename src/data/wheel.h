@@ -43,6 +43,14 @@ static inline int ars__timer_armed(const ars__timer *timer)
     return timer->next != NULL;
 }
 
+/* Whether any timer is armed. */
+static inline int ars__wheel_in_use(const ars__wheel *wheel)
+{
+    uint64_t used = 0;
+    for (int l = 0; l < ARS__WHEEL_LEVELS; l++) used |= wheel->used[l];
+    return used != 0;
+}
+
 /* The first tick at which 'when' has been reached. */
 static inline uint64_t ars__wheel_tick(ars_time when)
 {

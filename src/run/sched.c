@@ -150,6 +150,13 @@ static inline void make_ready(ars__worker *w, ars__task *task)
 
 /* ---- time ---- */
 
+/*
+ * How many looks around in a row go without a look at the clock while no timer
+ * is armed: it costs more than all the others.  Then only reports and rest.c
+ * want to know the time.
+ */
+enum { BLIND = 8 };
+
 /* The timer of a task whose wait ended long ago may still be armed: then there is nothing to do. */
 static void fire(ars__worker *w, ars__timer *timer)
 {
@@ -173,6 +180,7 @@ static void run_timers(ars__worker *w)
 {
     ars__timer *timer;
     w->now = ars__os_now();
+    w->blind = BLIND;
     while ((timer = ars__wheel_take(&w->wheel, w->now)) != NULL) fire(w, timer);
 }
 
@@ -311,9 +319,9 @@ static void sleep_until(ars__worker *w, ars_time deadline)
 static void look_around(ars__worker *w)
 {
     w->tick = w->tuning.tick;
-    ars__groups_share(w);
-    ars__sched_drain(w);
-    run_timers(w);
+    if (ARS__UNLIKELY(w->waited != NULL)) ars__groups_share(w);
+    if (ARS__UNLIKELY(w->undelivered || !ars__inbox_empty(&w->inbox))) ars__sched_drain(w);
+    if (ars__wheel_in_use(&w->wheel) || w->blind-- == 0) run_timers(w);
     if (w->poller) w->poller->ops->turn(w->poller, 0);
     ars__stack_pool_trim(w->stacks);
     if (ARS__UNLIKELY(w->left || ars_atomic_u32_load_relaxed(&w->rt->any_sized)))
@@ -342,6 +350,12 @@ static ars__task *try_starved(ars__worker *w)
     if (!task || ars__sched_prepare(w, task) < 0) return NULL;
     w->starved = task->mail.next ? ARS__MEMBER(task->mail.next, ars__task, mail) : NULL;
     return task;
+}
+
+/* Whether ars__sched_oldest() would find nothing. */
+static inline int nothing_new(const ars__worker *w)
+{
+    return ars__fresh_none(w) && ars_atomic_u32_load_relaxed(&w->rt->queued) == 0;
 }
 
 /* A task that any worker may take becomes this one's. */
@@ -459,7 +473,9 @@ static ARS__NOINLINE ars__task *pick_slow(ars__worker *w)
         /* Those that found no stack too: a worker may never be idle. */
         if (ARS__UNLIKELY(w->starved != NULL) && (task = try_starved(w)) != NULL) goto found;
         /* The newest run first; the oldest get one turn in each round. */
-        if (w->head != w->tail && (task = settle(w, ars__sched_oldest(w))) != NULL) goto found;
+        if (w->head != w->tail && !nothing_new(w) &&
+            (task = settle(w, ars__sched_oldest(w))) != NULL)
+            goto found;
     }
     for (;;) {
         if ((task = ready_one(w)) != NULL) break;
@@ -629,7 +645,7 @@ int ars__sched_yield(ars__worker *w, ars__task *self)
         w->next = NULL;
     }
     ars__task *task;
-    while ((task = ars__sched_oldest(w)) != NULL) {
+    while (!nothing_new(w) && (task = ars__sched_oldest(w)) != NULL) {
         adopt(w, task);
         push(w, task);
         if (w->rt->n > 1) break; /* the others may be taken by other workers */
