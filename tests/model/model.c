@@ -11,16 +11,8 @@
 
 #include "base/san.h"
 
-enum {
-    OBJECTS = 24,
-    STORES = 40,
-    PLAINS = 24,
-    SITES = 64,
-    CHOICES = 4096,
-    STEPS = 600,
-    RANGES = 8,
-    PROGRAMS = 32
-};
+enum { OBJECTS = 24, STORES = 40, PLAINS = 24, SITES = 64 };
+enum { CHOICES = 4096, STEPS = 600, RANGES = 8, PROGRAMS = 32 };
 
 /* What a thread knows: the newest store of each object, and how far each thread had got. */
 typedef struct view {
