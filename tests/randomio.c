@@ -4,6 +4,7 @@
  * backend, while the kernel's answers come in disorder: at the end each byte
  * that was said to be sent has arrived, in order and once.
  */
+#include <linux/io_uring.h>
 #include <stdlib.h>
 
 #include "chaos.h"
@@ -320,7 +321,10 @@ static void chaos(void)
     for (unsigned workers = 1; workers <= 4; workers += 3) {
         disorder = 1;
         chaos_begin(seed_of_run);
+        /* The rings of buffers grow to their most. */
+        chaos_inject(IORING_OP_RECV, 1, ARS_ENOBUFS, 64);
         on_each_backend_with(workers, random_task);
+        chaos_inject(0, 0, 0, 0);
         chaos_counts c = chaos_end();
         disorder = 0;
         printf("  completions: %llu, overtaken: %llu, late: %llu; events: %llu, doubled: %llu, "

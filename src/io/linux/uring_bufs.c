@@ -4,7 +4,7 @@
 #include "os/os.h"
 
 enum {
-    RING_BYTES = ARS__BUFS_MAX * sizeof(struct io_uring_buf),
+    RING_BYTES = ARS__BUFS_PLACES * sizeof(struct io_uring_buf),
     DATA_BYTES = ARS__BUFS_MAX * ARS__BUFS_STRIDE,
     CHAIN_BYTES = ARS__BUFS_MAX * 8,
     BYTES = RING_BYTES + DATA_BYTES + CHAIN_BYTES
@@ -26,7 +26,7 @@ int ars__bufs_open(ars__bufs *bufs, int ring)
     *bufs = (ars__bufs){.ring = p, .data = (char *)p + RING_BYTES};
     bufs->chain = (void *)(bufs->data + DATA_BYTES);
     struct io_uring_buf_reg reg = {.ring_addr = (uint64_t)(uintptr_t)p,
-                                   .ring_entries = ARS__BUFS_MAX,
+                                   .ring_entries = ARS__BUFS_PLACES,
                                    .bgid = ARS__BUFS_GROUP};
     rc = ars__os_uring_register(ring, IORING_REGISTER_PBUF_RING, &reg, 1);
     if (rc < 0) {

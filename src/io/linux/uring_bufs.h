@@ -26,6 +26,8 @@ enum {
     ARS__BUFS_START = 256,
     ARS__BUFS_KEPT = 64, /* that keep their memory when nothing has come for a while */
     ARS__BUFS_MAX = 4096,
+    /* Places in the ring: an entry is needed until its completion is seen, and nobody promises an order of those. */
+    ARS__BUFS_PLACES = 2 * ARS__BUFS_MAX,
     ARS__BUFS_GROUP = 0
 };
 
@@ -75,13 +77,13 @@ static inline char *ars__bufs_at(const ars__bufs *bufs, unsigned id)
  */
 static inline uint32_t ars__bufs_room(const ars__bufs *bufs, unsigned id)
 {
-    return bufs->ring->bufs[bufs->chain[id].place & (ARS__BUFS_MAX - 1)].len;
+    return bufs->ring->bufs[bufs->chain[id].place & (ARS__BUFS_PLACES - 1)].len;
 }
 
 /* The buffer that the kernel took after that one, in the same bundle. */
 static inline unsigned ars__bufs_following(const ars__bufs *bufs, unsigned id)
 {
-    return bufs->ring->bufs[(bufs->chain[id].place + 1) & (ARS__BUFS_MAX - 1)].bid;
+    return bufs->ring->bufs[(bufs->chain[id].place + 1) & (ARS__BUFS_PLACES - 1)].bid;
 }
 
 /* A completion brought the buffer. */
@@ -98,7 +100,7 @@ static inline char *ars__bufs_take(ars__bufs *bufs, unsigned id)
 static inline void ars__bufs_give(ars__bufs *bufs, unsigned id)
 {
     ARS__ASSERT(id < bufs->made && bufs->free < bufs->made);
-    struct io_uring_buf *entry = &bufs->ring->bufs[bufs->tail & (ARS__BUFS_MAX - 1)];
+    struct io_uring_buf *entry = &bufs->ring->bufs[bufs->tail & (ARS__BUFS_PLACES - 1)];
     char *p = ars__bufs_at(bufs, id);
     ars__san_poison(p, ARS__BUFS_SIZE);
     /* Not entry->resv: in the first entry that is the ring's tail. */
