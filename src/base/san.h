@@ -10,7 +10,9 @@
  * AddressSanitizer.  The library is instrumented like any other code.  Each
  * switch of stacks is announced before (start) and completed after it
  * (finish), first thing on the new stack.  Objects that are free, and buffers
- * while the kernel owns them, are poisoned.
+ * of the library while the kernel owns them, are poisoned.  A user's own buffer
+ * is not: others may rightly read what is being sent.  When the kernel has read
+ * or written there it is looked at (check) whether it is still there.
  *
  * ThreadSanitizer.  Wired in the obvious way, with everything instrumented,
  * it is blind to races between tasks: each switch, and each lock inside the
@@ -62,6 +64,7 @@ enum { ARS__SAN_NO_SYNC = 1 };
 #if ARS__ASAN
 void __asan_poison_memory_region(const volatile void *p, size_t size);
 void __asan_unpoison_memory_region(const volatile void *p, size_t size);
+void *__asan_region_is_poisoned(const void *p, size_t size);
 void __sanitizer_start_switch_fiber(void **save, const void *bottom, size_t size);
 void __sanitizer_finish_switch_fiber(void *save, const void **bottom, size_t *size);
 #endif
@@ -93,6 +96,17 @@ static inline void ars__san_unpoison(const volatile void *p, size_t size)
 {
 #if ARS__ASAN
     __asan_unpoison_memory_region(p, size);
+#else
+    (void)p, (void)size;
+#endif
+}
+
+/* The kernel has used these bytes: reports it as the user's error if nobody may. */
+static inline void ars__san_check(const void *p, size_t size)
+{
+#if ARS__ASAN
+    const volatile char *bad = __asan_region_is_poisoned(p, size);
+    if (bad) (void)*bad;
 #else
     (void)p, (void)size;
 #endif

@@ -33,6 +33,11 @@ int64_t ars__vec_init(ars__vec *vec, const ars_buf *bufs, size_t count)
 
 void ars__vec_advance(ars__vec *vec, size_t n)
 {
+    for (size_t i = 0, left = n; ARS__ASAN && left > 0; i++) {
+        size_t part = vec->window[i].iov_len < left ? vec->window[i].iov_len : left;
+        ars__san_check(vec->window[i].iov_base, part);
+        left -= part;
+    }
     vec->offset += n;
     while (vec->at < vec->count && vec->offset >= vec->bufs[vec->at].len)
         vec->offset -= vec->bufs[vec->at++].len;

@@ -92,6 +92,8 @@ int32_t ars__uring_connect(ars__uring *u, ars__request *request)
 static void advance(ars__request *request, int32_t res)
 {
     if (res <= 0) return;
+    if (request->kind == ARS__SEND)
+        ars__san_check((char *)request->buf + request->progress, (size_t)res);
     request->progress += (size_t)res;
     if (request->kind == ARS__SENDV) ars__vec_advance(request->buf, (size_t)res);
     ARS__ASSERT(request->progress <= request->len);

@@ -17,12 +17,12 @@ int ars__os_close(int fd)
 
 int64_t ars__os_read(int fd, void *buf, size_t n)
 {
-    return ARS__SYS(SYS_read, fd, buf, n);
+    return ars__moved(buf, n, ARS__SYS(SYS_read, fd, buf, n));
 }
 
 int64_t ars__os_write(int fd, const void *buf, size_t n)
 {
-    return ARS__SYS(SYS_write, fd, buf, n);
+    return ars__moved(buf, n, ARS__SYS(SYS_write, fd, buf, n));
 }
 
 int ars__os_set_nonblock(int fd, int on)

@@ -11,8 +11,11 @@
  * a context switch that would be another thread's.
  */
 
+#include <stddef.h>
 #include <stdint.h>
 #include <sys/syscall.h>
+
+#include "base/san.h"
 
 long ars__sys(long number, long a, long b, long c, long d, long e, long f);
 
@@ -46,6 +49,13 @@ static inline ars__timespec ars__timespec_of(int64_t time)
         ts.nanoseconds = time % 1000000000;
     }
     return ts;
+}
+
+/* The result of a call that has moved that many bytes from or to a buffer of 'size', if not fewer. */
+static inline int64_t ars__moved(const void *buf, size_t size, int64_t n)
+{
+    if (n > 0) ars__san_check(buf, (size_t)n < size ? (size_t)n : size);
+    return n;
 }
 
 #endif
