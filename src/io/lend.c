@@ -29,12 +29,14 @@ int ars__lend_take(ars__lend *lend)
     else
         return ARS_ENOBUFS;
     ars__san_unpoison(ars__lend_at(lend, id), ARS__LEND_SIZE);
+    ars__san_acquire(ars__lend_at(lend, id)); /* from who had it before */
     return (int)id;
 }
 
 void ars__lend_give(ars__lend *lend, unsigned id)
 {
     ARS__ASSERT(id < lend->made && lend->free_count < lend->made);
+    ars__san_release(ars__lend_at(lend, id));
     ars__san_poison(ars__lend_at(lend, id), ARS__LEND_SIZE);
     lend->free[lend->free_count++] = (uint16_t)id;
 }
