@@ -18,7 +18,8 @@
 /* ---- what all rings share ---- */
 
 static ars_spin lock; /* guards everything here */
-static int on, injecting;
+static int on, injecting, noisy;
+static unsigned noises;
 static uint64_t state;
 static chaos_counts counts;
 static struct {
@@ -82,7 +83,7 @@ int chaos_uring_setup(unsigned entries, struct io_uring_params *p)
 {
     int fd = __real_ars__os_uring_setup(entries, p);
     ars_spin_lock(&lock);
-    ring *r = fd > 0 && (on || injecting) ? find(0) : NULL;
+    ring *r = fd > 0 && (on || injecting || noisy) ? find(0) : NULL;
     if (r) {
         size_t sq = p->flags & IORING_SETUP_NO_SQARRAY ? 0 : p->sq_off.array + p->sq_entries * 4;
         size_t cq = p->cq_off.cqes + p->cq_entries * sizeof(struct io_uring_cqe);
@@ -182,11 +183,33 @@ static void shorten(struct io_uring_sqe *sqe, unsigned bytes)
     sqe->addr = (uint64_t)(uintptr_t)&cut;
 }
 
+static void make_noise(struct io_uring_sqe *sqe)
+{
+    uint32_t roll = dice(64);
+    switch (sqe->opcode) {
+    case IORING_OP_SEND:
+        if (roll < 4) shorten(sqe, 1 + dice(3000));
+        noises += roll < 4;
+        __attribute__((fallthrough));
+    case IORING_OP_RECV:
+    case IORING_OP_SENDMSG:
+    case IORING_OP_ACCEPT:
+    case IORING_OP_CONNECT:
+    case IORING_OP_POLL_ADD:
+        if (roll < 62) return;
+        spoil(sqe, roll == 62 ? ARS_EINTR : ARS_ECANCELED);
+        noises++;
+        return;
+    default: return;
+    }
+}
+
 static void scan(ring *r)
 {
     unsigned tail = *word(r, r->ours + r->p.sq_off.tail);
     for (; r->scanned != tail; r->scanned++) {
         struct io_uring_sqe *sqe = &r->sqes[r->scanned & (r->p.sq_entries - 1)];
+        if (noisy) make_noise(sqe);
         if (rule.opcode == 0 || sqe->opcode != rule.opcode) continue;
         if (++rule.seen < rule.nth || rule.seen - rule.nth >= rule.times) continue;
         rule.hits++;
@@ -363,6 +386,17 @@ static void inject(unsigned opcode, unsigned nth, int32_t result, unsigned times
     rule.seen = rule.hits = 0;
     injecting = opcode != 0;
     ars_spin_unlock(&lock);
+}
+
+unsigned chaos_noise(uint64_t seed)
+{
+    ars_spin_lock(&lock);
+    unsigned before = noises;
+    if (seed) state = seed;
+    noises = 0;
+    noisy = seed != 0;
+    ars_spin_unlock(&lock);
+    return before;
 }
 
 void chaos_inject(unsigned opcode, unsigned nth, int32_t result, unsigned times)

@@ -38,6 +38,12 @@ chaos_counts chaos_end(void);
 void chaos_inject(unsigned opcode, unsigned nth, int32_t result, unsigned times);
 /* The same, for one that receives or sends: it is carried out, of 'bytes' bytes at most. */
 void chaos_short(unsigned opcode, unsigned nth, unsigned bytes);
+/*
+ * From now on, of rings that are opened, what no program may mind: now and then
+ * an operation is interrupted, or cancelled by the kernel, or sends less than it
+ * could.  Seed 0 ends it; returns how many it were.
+ */
+unsigned chaos_noise(uint64_t seed);
 /* How many were submitted since the rule was made, and how many of these were changed. */
 unsigned chaos_injected(unsigned *submitted);
 

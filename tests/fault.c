@@ -208,6 +208,40 @@ static void run_before(site *s)
     if (ars_atomic_ptr_cas_acq_rel(&before_site, &expected, NULL)) before_fn(before_arg);
 }
 
+/* ---- noise ---- */
+
+static ars_atomic_u64 noise; /* 0: none */
+
+/* Sites whose first error is a passing EINTR; but what is no socket is not interrupted, and waking up neither. */
+static int is_interruptible(const site *s)
+{
+    long i = s - sites;
+    return s->errors->result == ARS_EINTR && s->errors->passing && i != SITE_read &&
+           i != SITE_write && i != SITE_pread;
+}
+
+static int can_be_short(const site *s)
+{
+    long i = s - sites;
+    return i == SITE_send || i == SITE_sendmsg || i == SITE_sendfile || i == SITE_splice;
+}
+
+static unsigned make_noise(const site *s, int64_t *value)
+{
+    if (ars_atomic_u64_load_relaxed(&noise) == 0) return MODE_NONE;
+    uint64_t x = ars_atomic_u64_add_relaxed(&noise, UINT64_C(0x9E3779B97F4A7C15));
+    x = (x ^ x >> 29) * UINT64_C(0xBF58476D1CE4E5B9) >> 32;
+    if (x % 16 == 0 && is_interruptible(s)) {
+        *value = ARS_EINTR;
+        ars_atomic_u64_add_relaxed(&sites[s - sites].hits, 1);
+        return MODE_RESULT;
+    }
+    if (x % 16 != 1 || !can_be_short(s)) return MODE_NONE;
+    *value = 1 + (int64_t)(x / 16 % 3000);
+    ars_atomic_u64_add_relaxed(&sites[s - sites].hits, 1);
+    return MODE_SHORT;
+}
+
 /* Counts a call; the mode of the rule that applies to it, and its value. */
 static unsigned hit(site *s, int64_t *value)
 {
@@ -216,7 +250,7 @@ static unsigned hit(site *s, int64_t *value)
     unsigned mode = ars_atomic_u32_load_acquire(&s->mode);
     if (mode == MODE_NONE || call < ars_atomic_u64_load_relaxed(&s->first) ||
         call > ars_atomic_u64_load_relaxed(&s->last))
-        return MODE_NONE;
+        return make_noise(s, value);
     ars_atomic_u64_add_relaxed(&s->hits, 1);
     *value = ars_atomic_i64_load_relaxed(&s->result);
     return mode;
@@ -317,8 +351,14 @@ void fault_before(const char *name, void (*fn)(void *arg), void *arg)
     ars_atomic_ptr_store_release(&before_site, find(name));
 }
 
+void fault_noise(uint64_t seed)
+{
+    ars_atomic_u64_store_relaxed(&noise, seed | 1);
+}
+
 void fault_reset(void)
 {
+    ars_atomic_u64_store_relaxed(&noise, 0);
     ars_atomic_ptr_store_release(&before_site, NULL);
     for (unsigned i = 0; i < SITE_COUNT; i++) {
         ars_atomic_u32_store_release(&sites[i].mode, MODE_NONE);

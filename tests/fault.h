@@ -38,7 +38,13 @@ void fault_after(const char *site, unsigned nth, int64_t result);
  */
 void fault_before(const char *site, void (*fn)(void *arg), void *arg);
 
-/* Removes every rule and sets every count to 0. */
+/*
+ * From now on, what no program may mind: now and then a call that waits or
+ * moves bytes is interrupted, and one that sends takes less than it could.
+ */
+void fault_noise(uint64_t seed);
+
+/* Removes every rule, ends noise and sets every count to 0. */
 void fault_reset(void);
 
 /* Calls of 'site' since the last reset, and how many of these a rule changed. */
