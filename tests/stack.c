@@ -325,6 +325,18 @@ static void every_failure_is_clean(void)
     ars__stack_pool_free(NULL);
 }
 
+static int with_pages(const ars__stack *s, int n)
+{
+    int count = 0;
+    size_t page = ars__os_page_size();
+    for (int i = 0; i < n; i++) {
+        unsigned char resident;
+        CHECK_EQ(mincore((char *)((uintptr_t)s[i].top & ~(page - 1)), page, &resident), 0);
+        count += resident & 1;
+    }
+    return count;
+}
+
 /* Free stacks beyond those that may keep their pages give them back, and serve again. */
 static void surplus_gives_pages_back(void)
 {
@@ -332,7 +344,6 @@ static void surplus_gives_pages_back(void)
     ars_alloc_tracker tracker;
     ars__stack_pool *pool;
     ars__stack s[N];
-    unsigned char resident;
     ars_alloc_tracker_init(&tracker, NULL);
     CHECK_EQ(ars__stack_pool_new(&pool, &tracker.alloc, ARS__STACK_SIZE), 0);
     ars__stack_pool_keep(pool, KEPT * ARS__STACK_SIZE);
@@ -344,18 +355,47 @@ static void surplus_gives_pages_back(void)
         CHECK_EQ(ars__stack_pool_stats(pool).carved >= N, 1);
         for (int i = 0; i < N; i++) ars__stack_put(pool, s[i]);
         while (ars__stack_pool_trim(pool)) {}
-        int with_pages = 0;
-        size_t page = ars__os_page_size();
-        for (int i = 0; i < N; i++) {
-            char *top_page = (char *)((uintptr_t)s[i].top & ~(page - 1));
-            CHECK_EQ(mincore(top_page, page, &resident), 0);
-            with_pages += resident & 1;
-        }
-        CHECK_EQ(with_pages, KEPT);
+        CHECK_EQ(with_pages(s, N), KEPT);
     }
     CHECK_EQ(ars__stack_pool_stats(pool).in_use, 0);
     ars__stack_pool_free(pool);
     CHECK_EQ(ars_alloc_tracker_stats(&tracker).bytes, 0);
+}
+
+static int trimmed(ars__stack_pool *pool)
+{
+    while (ars__stack_pool_trim(pool)) {}
+    return ars__stack_pool_surplus(pool);
+}
+
+/* Where stacks age, those in use since the call before last are spared. */
+static void what_comes_in_waves_stays(void)
+{
+    enum { N = 300, KEPT = 10, WAVE = 100, HIGH = 200 };
+    ars__stack_pool *pool = new_pool();
+    ars__stack s[N], all[N];
+    ars__stack_pool_keep(pool, KEPT * ARS__STACK_SIZE);
+    for (int i = 0; i < N; i++) all[i] = s[i] = get(pool);
+    ars__stack_pool_age(pool);
+    for (int i = 0; i < N; i++) ars__stack_put(pool, s[i]);
+    ars__stack_pool_age(pool); /* all were in use since the last time */
+    CHECK(trimmed(pool));
+    CHECK_EQ(with_pages(s, N), N);
+    for (int i = 0; i < WAVE; i++) s[i] = get(pool);
+    for (int i = 0; i < WAVE; i++) ars__stack_put(pool, s[i]);
+    ars__stack_pool_age(pool);
+    CHECK(trimmed(pool));
+    CHECK_EQ(ars__stack_pool_stats(pool).in_use, 0);
+    CHECK_EQ(with_pages(all, N), WAVE + KEPT);
+    for (int i = 0; i < HIGH; i++) s[i] = get(pool); /* some without pages */
+    for (int i = 0; i < HIGH; i++) ars__stack_put(pool, s[i]);
+    ars__stack_pool_age(pool);
+    CHECK(trimmed(pool));
+    CHECK_EQ(with_pages(all, N), HIGH);
+    ars__stack_pool_age(pool); /* nobody has needed any */
+    CHECK(!trimmed(pool));
+    CHECK_EQ(with_pages(all, N), KEPT);
+    ars__stack_pool_free(pool);
 }
 
 /* ---- other sizes ---- */
@@ -385,13 +425,13 @@ static void each_size_has_its_rules(void)
         ars__stack_pool_keep(pool, 3 * sizes[k] + 1);
         for (int i = 0; i < N; i++) ars__stack_put(pool, s[i]);
         while (ars__stack_pool_trim(pool)) {}
-        int with_pages = 0;
+        int kept = 0;
         for (int i = 0; i < N; i++) {
             unsigned char resident;
             CHECK_EQ(mincore(s[i].low, page, &resident), 0);
-            with_pages += resident & 1;
+            kept += resident & 1;
         }
-        CHECK_EQ(with_pages, 3);
+        CHECK_EQ(kept, 3);
         ars__stack_pool_free(pool);
 
         fault_at("guard_light", 1, ARS_EINVAL, -1);
@@ -481,6 +521,7 @@ static const test_case cases[] = {
     {"anyone may return", anyone_may_return},
     {"depth is seen", depth_is_seen},
     {"surplus gives pages back", surplus_gives_pages_back},
+    {"what comes in waves stays", what_comes_in_waves_stays},
     {"hands out the hottest first", hands_out_the_hottest_first},
     {"stacks are apart and staggered", stacks_are_apart_and_staggered},
     {"each stack is guarded", each_stack_is_guarded},

@@ -43,6 +43,8 @@ struct ars_stack_pool {
     uint64_t grow;              /* stacks in the next segment */
     uint64_t warm;              /* stacks in 'free': they keep their pages */
     uint64_t keep;              /* as many may */
+    uint64_t lowest;            /* the least that 'warm' was since ars__stack_pool_age() */
+    uint64_t idle;              /* of those beyond 'keep', as many give them back */
     uint64_t largest, smallest; /* numbers of stacks in a segment */
     uint32_t *cold;             /* numbers of free stacks whose pages were given back */
     size_t cold_count, cold_room;
@@ -97,7 +99,8 @@ int ars__stack_pool_new(ars__stack_pool **out, const ars_alloc *alloc, size_t si
                               .stride = (pages | 1) * page,
                               .batch = 1,
                               .canary_from = UINT64_MAX,
-                              .keep = UINT64_MAX};
+                              .keep = UINT64_MAX,
+                              .idle = UINT64_MAX};
     pool->grow = scaled(pool, FIRST);
     pool->largest = scaled(pool, LARGEST);
     pool->smallest = scaled(pool, SMALLEST);
@@ -324,6 +327,7 @@ static ARS__NOINLINE int find_another(ars__stack_pool *pool, ars__stack_header *
     if (h) {
         pool->free = h->ars__next;
         pool->warm--;
+        pool->lowest = 0;
         *out = h;
         return 0;
     }
@@ -350,7 +354,7 @@ int ars__stack_get(ars__stack_pool *pool, ars__stack *out)
     if (ARS__LIKELY(h)) {
         pool->free = h->ars__next;
         __builtin_prefetch(h->what, 1); /* see ars__stack_put() */
-        pool->warm--;
+        if (--pool->warm < pool->lowest) pool->lowest = pool->warm;
     } else {
         int rc = find_another(pool, &h);
         if (rc < 0) return rc;
@@ -385,10 +389,25 @@ static int cold_grow(ars__stack_pool *pool)
     return 0;
 }
 
+void ars__stack_pool_age(ars__stack_pool *pool)
+{
+    pool->idle = pool->lowest > pool->keep ? pool->lowest - pool->keep : 0;
+    pool->lowest = pool->warm;
+}
+
+int ars__stack_pool_surplus(const ars__stack_pool *pool)
+{
+    return pool->warm > pool->keep;
+}
+
 int ars__stack_pool_trim(ars__stack_pool *pool)
 {
     collect(pool);
-    for (uint64_t n = scaled(pool, TRIMMED); n > 0 && pool->warm > pool->keep; n--) {
+    uint64_t surplus = pool->warm > pool->keep ? pool->warm - pool->keep : 0;
+    if (pool->idle < surplus) surplus = pool->idle;
+    uint64_t n = scaled(pool, TRIMMED);
+    if (n > surplus) n = surplus;
+    for (uint64_t left = n; left > 0; left--) {
         ars__stack_header *h = pool->free;
         uint64_t number = number_of(pool, h->ars__low);
         if (number > UINT32_MAX) return 0;
@@ -399,8 +418,9 @@ int ars__stack_pool_trim(ars__stack_pool *pool)
         char *low = guard_of(pool, number) + pool->page;
         ars__san_unpoison(low, pool->stride - pool->page);
         ars__os_discard(low, pool->stride - pool->page);
+        if (pool->idle != UINT64_MAX) pool->idle--;
     }
-    return pool->warm > pool->keep;
+    return surplus > n;
 }
 
 int ars__stack_pool_at(const ars__stack_pool *pool, uint64_t i, ars__stack *out)

@@ -104,6 +104,14 @@ void ars__stack_return(ars__stack stack);
  */
 void ars__stack_pool_keep(ars__stack_pool *pool, uint64_t bytes);
 int ars__stack_pool_trim(ars__stack_pool *pool); /* 1: there are more */
+/* Whether more are free than may keep their pages. */
+int ars__stack_pool_surplus(const ars__stack_pool *pool);
+
+/*
+ * From the first call on, trimming spares stacks that were in use since the
+ * call before the last one: what comes and goes in waves keeps its pages.
+ */
+void ars__stack_pool_age(ars__stack_pool *pool);
 
 ars__stack_stats ars__stack_pool_stats(const ars__stack_pool *pool);
 

@@ -323,7 +323,7 @@ static void look_around(ars__worker *w)
     if (ARS__UNLIKELY(w->undelivered || !ars__inbox_empty(&w->inbox))) ars__sched_drain(w);
     if (ars__wheel_in_use(&w->wheel) || w->blind-- == 0) run_timers(w);
     if (w->poller) w->poller->ops->turn(w->poller, 0);
-    ars__stack_pool_trim(w->stacks);
+    if (w->trimming || w->now >= w->trim_next) ars__stacks_trim(w);
     if (ARS__UNLIKELY(w->left || ars_atomic_u32_load_relaxed(&w->rt->any_sized)))
         ars__stack_tidy(w);
 }
@@ -448,8 +448,10 @@ static ars__task *idle(ars__worker *w)
     } else if ((task = settle(w, ars__sched_steal(w))) != NULL) {
         return task;
     }
-    while ((ars__stack_pool_trim(w->stacks) | ars__stack_tidy(w)) && ars__inbox_empty(&w->inbox)) {}
-    ars_time deadline = ars__wheel_next(&w->wheel);
+    while (ars__stack_tidy(w) && ars__inbox_empty(&w->inbox)) {}
+    ars_time deadline = ars__stacks_trim(w) ? 0 : ars__wheel_next(&w->wheel);
+    if (w->tuning.linger && w->trim_next < deadline && ars__stack_pool_surplus(w->stacks))
+        deadline = w->trim_next;
     if (w->starved) {
         enum { NAP = 10 * 1000 * 1000 }; /* ns between attempts to find a stack */
         ars_time nap = ars_time_add(w->now, NAP);

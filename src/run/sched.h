@@ -283,6 +283,7 @@ typedef struct ars__tuning {
     uint32_t spin; /* ns that an idle worker looks for work before it sleeps */
     /* Bytes of free stacks that keep their pages: of a worker, and of the runtime in each other size. */
     uint64_t stacks_kept, sized_kept;
+    ars_time linger; /* ns that other free stacks of a worker keep theirs unless they are used */
     ars_time
         rest; /* ns that a task has to be parked until unused pages of its stack go; 0: never */
 } ars__tuning;
@@ -342,6 +343,8 @@ struct ars__worker {
     uint64_t started_at; /* and 'switches' then */
     char *spare; /* the top of the stack that became free last, for the next new task; or NULL */
     const ars__stack_pool *plain; /* the same, or NULL when the use of stacks is measured */
+    ars_time trim_next;           /* when free stacks have aged again */
+    uint32_t trimming;            /* some have to give their pages back now */
     ars__rest rest;
     ars__stack_header *left; /* a stack of another pool, which goes back there */
     ars__slab_cache tasks;
@@ -528,6 +531,8 @@ void ars__stack_ended(ars__worker *worker, ars__stack stack);
 void ars__stack_leave(ars__worker *worker, ars__stack stack);
 /* What this worker has left goes back, surplus pages too; from a stack that is in use.  1: there are more. */
 int ars__stack_tidy(ars__worker *worker);
+/* Lets free stacks of the worker's own pool age, and trims it, some at a time.  1: there are more. */
+int ars__stacks_trim(ars__worker *worker);
 /* Adds what the workers' pools do not know of. */
 void ars__stack_sum(ars_runtime *rt, ars_run_stats *sum);
 void ars__stacks_deinit(ars_runtime *rt);

@@ -198,6 +198,16 @@ int ars__stack_tidy(ars__worker *w)
     return ars_atomic_u32_load_relaxed(&w->rt->any_sized) ? trim_sized(w->rt) : 0;
 }
 
+int ars__stacks_trim(ars__worker *w)
+{
+    if (w->tuning.linger && w->now >= w->trim_next) {
+        ars__stack_pool_age(w->stacks);
+        w->trim_next = ars_time_add(w->now, w->tuning.linger);
+    }
+    w->trimming = (uint32_t)ars__stack_pool_trim(w->stacks);
+    return (int)w->trimming;
+}
+
 /* ---- the runtime's ---- */
 
 void ars__stack_sum(ars_runtime *rt, ars_run_stats *sum)
