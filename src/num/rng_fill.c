@@ -10,7 +10,7 @@
 /* From here on the eight generators pay for their states. */
 enum { MANY_BYTES = 1024 };
 
-/* Lanes that do not fit in one vector take turns over so much, which stays in the first cache. */
+/* The scalar lanes take turns over so much, which stays in the first cache. */
 enum { SOME_BLOCKS = 64 };
 
 static void fill_scalar(ars__rng_lanes state, unsigned char *out, size_t blocks)
@@ -27,6 +27,13 @@ static void fill_scalar(ars__rng_lanes state, unsigned char *out, size_t blocks)
         }
     }
 }
+
+/* gcc does so at -O3 only. */
+#ifdef __clang__
+#define UNROLL
+#else
+#define UNROLL _Pragma("GCC unroll 4")
+#endif
 
 /* The upper halves of vector registers are left clean: with them dirty, SSE code is slow afterwards. */
 #if defined(__x86_64__)

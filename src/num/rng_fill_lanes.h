@@ -7,34 +7,33 @@
 
 TARGET static void FILL(ars__rng_lanes state, unsigned char *out, size_t blocks)
 {
-    typedef uint64_t lanes __attribute__((vector_size(LANES * sizeof(uint64_t))));
+    enum { VECTORS = ARS__RNG_LANES / LANES };
+    typedef uint64_t vector __attribute__((vector_size(LANES * sizeof(uint64_t))));
+    vector s0[VECTORS], s1[VECTORS], s2[VECTORS], s3[VECTORS];
 
-    for (size_t some; blocks; blocks -= some, out += some * ARS__RNG_BLOCK) {
-        some = blocks < SOME_BLOCKS ? blocks : SOME_BLOCKS;
-        for (unsigned lane = 0; lane < ARS__RNG_LANES; lane += LANES) {
-            unsigned char *to = out + lane * sizeof(uint64_t);
-            lanes s0, s1, s2, s3;
-            memcpy(&s0, &state[0][lane], sizeof s0);
-            memcpy(&s1, &state[1][lane], sizeof s1);
-            memcpy(&s2, &state[2][lane], sizeof s2);
-            memcpy(&s3, &state[3][lane], sizeof s3);
-            for (size_t i = 0; i < some; i++, to += ARS__RNG_BLOCK) {
-                lanes sum = s0 + s3, t = s1 << 17;
-                lanes word = ((sum << 23) | (sum >> 41)) + s0;
-                memcpy(to, &word, sizeof word);
-                s2 ^= s0;
-                s3 ^= s1;
-                s1 ^= s2;
-                s0 ^= s3;
-                s2 ^= t;
-                s3 = (s3 << 45) | (s3 >> 19);
-            }
-            memcpy(&state[0][lane], &s0, sizeof s0);
-            memcpy(&state[1][lane], &s1, sizeof s1);
-            memcpy(&state[2][lane], &s2, sizeof s2);
-            memcpy(&state[3][lane], &s3, sizeof s3);
+    memcpy(s0, state[0], sizeof s0);
+    memcpy(s1, state[1], sizeof s1);
+    memcpy(s2, state[2], sizeof s2);
+    memcpy(s3, state[3], sizeof s3);
+    for (; blocks; blocks--, out += ARS__RNG_BLOCK) {
+        /* Unrolled, the arrays are registers, and the vectors need not wait for each other. */
+        UNROLL
+        for (int i = 0; i < VECTORS; i++) {
+            vector sum = s0[i] + s3[i], t = s1[i] << 17;
+            vector word = ((sum << 23) | (sum >> 41)) + s0[i];
+            memcpy(out + i * sizeof word, &word, sizeof word);
+            s2[i] ^= s0[i];
+            s3[i] ^= s1[i];
+            s1[i] ^= s2[i];
+            s0[i] ^= s3[i];
+            s2[i] ^= t;
+            s3[i] = (s3[i] << 45) | (s3[i] >> 19);
         }
     }
+    memcpy(state[0], s0, sizeof s0);
+    memcpy(state[1], s1, sizeof s1);
+    memcpy(state[2], s2, sizeof s2);
+    memcpy(state[3], s3, sizeof s3);
     LEAVE;
 }
 

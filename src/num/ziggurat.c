@@ -45,9 +45,26 @@ static double ln(double x)
     return exponent * ln2 + 2 * (s + s * sum);
 }
 
-/* What is at the edge of a layer: a number, or < 0 if the point was not under the curve. */
-__attribute__((noinline)) static double normal_edge(ars_rng *rng, unsigned layer, double x)
+/* A place in a layer from the bits that have not chosen the layer. */
+static inline double place(uint64_t bits, double width)
 {
+    return (double)(int64_t)(bits >> 11) * (1.0 / 9007199254740992.0) * width;
+}
+
+/* -x if bit 8 of 'bits' is set; without a branch, which could not be foretold. */
+static inline double with_sign(double x, uint64_t bits)
+{
+    uint64_t of_x;
+    memcpy(&of_x, &x, sizeof of_x);
+    of_x |= bits << 55 & UINT64_C(1) << 63;
+    memcpy(&x, &of_x, sizeof x);
+    return x;
+}
+
+/* What is at the edges of the layers is rare: out of the way, and drawn anew if it is not under the curve. */
+__attribute__((noinline)) static double normal_edge(ars_rng *rng, uint64_t bits, double x)
+{
+    unsigned layer = bits & (LAYERS - 1);
     if (layer == 0) {
         const double r = normal_x[1];
         double a, b;
@@ -55,38 +72,33 @@ __attribute__((noinline)) static double normal_edge(ars_rng *rng, unsigned layer
             a = -ln(ars_rng_double_above(rng)) / r;
             b = -ln(ars_rng_double_above(rng));
         } while (2 * b < a * a);
-        return r + a;
+        return with_sign(r + a, bits);
     }
     double low = normal_y[layer], high = normal_y[layer + 1];
-    return 2 * ln(low + ars_rng_double(rng) * (high - low)) < -(x * x) ? x : -1;
+    double y = low + ars_rng_double(rng) * (high - low);
+    return 2 * ln(y) < -(x * x) ? with_sign(x, bits) : ars_rng_normal(rng);
 }
 
 double ars_rng_normal(ars_rng *rng)
 {
-    for (;;) {
-        uint64_t bits = ars_rng_next(rng);
-        unsigned layer = bits & (LAYERS - 1);
-        double x = (double)(int64_t)(bits >> 11) * (1.0 / 9007199254740992.0) * normal_x[layer];
-        if (x >= normal_x[layer + 1]) x = normal_edge(rng, layer, x);
-        if (x >= 0) return bits & LAYERS ? -x : x;
-    }
+    uint64_t bits = ars_rng_next(rng);
+    unsigned layer = bits & (LAYERS - 1);
+    double x = place(bits, normal_x[layer]);
+    return x < normal_x[layer + 1] ? with_sign(x, bits) : normal_edge(rng, bits, x);
 }
 
 __attribute__((noinline)) static double exponential_edge(ars_rng *rng, unsigned layer, double x)
 {
     if (layer == 0) return exponential_x[1] - ln(ars_rng_double_above(rng));
     double low = exponential_y[layer], high = exponential_y[layer + 1];
-    return ln(low + ars_rng_double(rng) * (high - low)) < -x ? x : -1;
+    double y = low + ars_rng_double(rng) * (high - low);
+    return ln(y) < -x ? x : ars_rng_exponential(rng);
 }
 
 double ars_rng_exponential(ars_rng *rng)
 {
-    for (;;) {
-        uint64_t bits = ars_rng_next(rng);
-        unsigned layer = bits & (LAYERS - 1);
-        double x =
-            (double)(int64_t)(bits >> 11) * (1.0 / 9007199254740992.0) * exponential_x[layer];
-        if (x >= exponential_x[layer + 1]) x = exponential_edge(rng, layer, x);
-        if (x >= 0) return x;
-    }
+    uint64_t bits = ars_rng_next(rng);
+    unsigned layer = bits & (LAYERS - 1);
+    double x = place(bits, exponential_x[layer]);
+    return x < exponential_x[layer + 1] ? x : exponential_edge(rng, layer, x);
 }
