@@ -176,7 +176,7 @@ static void exponential(void)
 /* Beyond the lowest layer's edge: how many, on which side, and how far. */
 static void tails(void)
 {
-    double r = normal_x[1], q = exponential_x[1], far = 0;
+    double r = normal_x[1], q = exponential_x[1], excess = 0, far = 0;
     long n = test_times(40000000, 4000000), beyond = 0, farther = 0;
     uint64_t sides[2] = {0}, halves[2] = {0};
     ars_rng rng;
@@ -187,12 +187,16 @@ static void tails(void)
             sides[x > 0]++;
             /* As many beyond the tail's median as before it. */
             halves[erfc(fabs(x) / sqrt(2)) * 2 < erfc(r / sqrt(2))]++;
+            excess += fabs(x) - r;
             beyond++;
         }
         x = ars_rng_exponential(&rng);
         if (x > q) far += x - q, farther++;
     }
     double p = erfc(r / sqrt(2)), e = exp(-q);
+    /* The mean of what is beyond r, and its variance, are known from the density there. */
+    double fall = exp(-r * r / 2) / (sqrt(acos(-1) / 2) * p);
+    check_mean(excess, (double)beyond, fall - r, 1 + r * fall - fall * fall);
     check_even(sides, 2);
     check_even(halves, 2);
     CHECK(fabs((double)beyond - (double)n * p) < 4 * sqrt((double)n * p));

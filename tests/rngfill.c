@@ -122,7 +122,7 @@ static void fills(uint64_t allowed)
 {
     unsigned char *a = guarded(), *b = guarded();
     uint64_t before = ars_cpu_mask(allowed);
-    for (size_t n = 0; n <= ROOM; n += n < 1100 ? 1 + n / 64 : 1 + n / 9) {
+    for (size_t n = 0; n <= ROOM; n += n < 1000 ? 1 + n / 64 : n < 1100 ? 1 : 1 + n / 9) {
         ars_rng x, y;
         ars_rng_seed(&x, n);
         y = x;
