@@ -5,5 +5,5 @@
 
 int64_t ars__os_random(void *buf, size_t n)
 {
-    return ARS__SYS(SYS_getrandom, buf, n, 0);
+    return ars__moved(buf, n, ARS__SYS(SYS_getrandom, buf, n, 0));
 }

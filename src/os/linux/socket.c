@@ -43,7 +43,7 @@ int ars__os_connect(int fd, const struct sockaddr *addr, uint32_t len)
 static inline int64_t moved_msg(const struct msghdr *msg, int64_t n)
 {
     int64_t left = ARS__ASAN ? n : 0;
-    for (size_t i = 0; i < msg->msg_iovlen && left > 0; i++) {
+    for (size_t i = 0; left > 0 && i < msg->msg_iovlen; i++) {
         const struct iovec *iov = &msg->msg_iov[i];
         ars__moved(iov->iov_base, iov->iov_len, left);
         left -= (int64_t)iov->iov_len;
