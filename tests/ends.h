@@ -24,7 +24,7 @@ enum {
 
 /* The cell that is being tried. */
 static struct {
-    int noted;           /* the error that the exchange has seen */
+    _Atomic int noted;   /* the error that the exchange has seen */
     int ends;            /* the stream ends for the reader when it strikes */
     int (*struck)(void); /* whether the fault has */
     int flags;           /* somebody else sets these of a connection's descriptor */
@@ -75,11 +75,12 @@ static void plain_pair(int wire, int *a, int *b)
 /* The task at the plain end, and what the exchange has done so far. */
 typedef struct far {
     int fd, sign_of_life;
-    size_t piece, total; /* bytes */
-    size_t consumed;     /* of these, by the exchange */
-    size_t taken;        /* or, of its bytes, by the task */
-    const size_t *progress;
-    int datagrams, over;
+    size_t piece, total;     /* bytes */
+    _Atomic size_t consumed; /* of these, by the exchange */
+    _Atomic size_t taken;    /* or, of its bytes, by the task */
+    const _Atomic size_t *progress;
+    int datagrams;
+    _Atomic int over;
     ars_group group;
 } far;
 

@@ -20,8 +20,8 @@ typedef struct way {
     ars_dgram *from, *to;
     int lossy;
     unsigned seed;
-    uint64_t say_state, hear_state;
-    uint32_t said, heard; /* numbers: the next to send, and the next to come */
+    uint64_t state, say_state, hear_state; /* of chance */
+    uint32_t said, heard;                  /* numbers: the next to send, and the next to come */
     uint32_t arrived;
 } way;
 
@@ -146,12 +146,12 @@ static void one_round(way *w)
 {
     ars_group group;
     CHECK_EQ(ars_group_init(&group, NULL, ARS_COLLECT), 0);
-    ars_task_opt opt = {.home = 1 + dice(&w->say_state, workers)};
+    ars_task_opt opt = {.home = 1 + dice(&w->state, workers)};
     CHECK_EQ(ars_group_go(&group, says, w, &opt), 0);
-    opt.home = 1 + dice(&w->say_state, workers);
+    opt.home = 1 + dice(&w->state, workers);
     CHECK_EQ(ars_group_go(&group, hears, w, &opt), 0);
-    if (dice(&w->say_state, 2)) {
-        ars_sleep(ars_after(dice(&w->say_state, 2 * ARS_MILLISECOND)));
+    if (dice(&w->state, 2)) {
+        ars_sleep(ars_after(dice(&w->state, 2 * ARS_MILLISECOND)));
         ars_group_cancel(&group, ARS_ECANCELED);
     }
     int rc = ars_group_wait(&group, ARS_FOREVER);
@@ -162,7 +162,7 @@ static int lives(void *arg)
 {
     way *w = arg;
     ars_addr addr;
-    w->lossy = dice(&w->say_state, 2) != 0;
+    w->lossy = dice(&w->state, 2) != 0;
     if (w->lossy) {
         w->to = open_any(&addr);
         CHECK_EQ(ars_dgram_dial(&w->from, &addr, NULL), 0);
@@ -197,7 +197,10 @@ static int random_task(void *arg)
     ars_atomic_u64_store_relaxed(&given_up, 0);
     CHECK_EQ(ars_group_init(&group, NULL, ARS_FAIL_FAST), 0);
     for (unsigned i = 0; i < PAIRS; i++) {
-        ways[i] = (way){.seed = i, .say_state = seed_of_run + i, .hear_state = seed_of_run - i};
+        ways[i] = (way){.seed = i,
+                        .state = seed_of_run ^ i,
+                        .say_state = seed_of_run + i,
+                        .hear_state = seed_of_run - i};
         CHECK_EQ(ars_group_go(&group, lives, &ways[i], NULL), 0);
     }
     CHECK_EQ(ars_group_wait(&group, ARS_FOREVER), 0);
