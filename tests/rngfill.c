@@ -41,17 +41,18 @@ static void set_lanes(ars__rng_lanes lanes, uint64_t seed)
 
 /*
  * The parts of the upper halves of vector registers that are in use: bits 2
- * and 6.  0 where the CPU cannot tell.
+ * and 6.  0 where that cannot be told; an emulator may say so even of clean ones.
  */
 static uint64_t upper_halves(void)
 {
 #if defined(__x86_64__)
-    uint32_t a, b, c, d;
+    uint32_t a, b, c, d, clean;
     if (!(ars_cpu_features() & ARS_CPU_AVX) || !__get_cpuid_count(13, 1, &a, &b, &c, &d) ||
         !(a & 4))
         return 0;
     __asm__ volatile("xgetbv" : "=a"(a), "=d"(d) : "c"(1));
-    return a & 0x44;
+    __asm__ volatile("vzeroupper; xgetbv" : "=a"(clean), "=d"(d) : "c"(1));
+    return clean & 0x44 ? 0 : a & 0x44;
 #else
     return 0;
 #endif
