@@ -83,15 +83,16 @@ static double resident(void)
 
 typedef struct sight {
     double kib;
-    long fds, mappings;
+    long fds, mappings, bytes; /* 'bytes': of the runtime's allocator */
 } sight;
 
 /* When everything that was closed is gone, or half a second has passed. */
-static sight look(long fds)
+static sight look(const world *w, long fds)
 {
     for (int i = 0; i < 500 && test_count_fds() > fds; i++)
         CHECK_EQ(ars_sleep(ars_after(ARS_MILLISECOND)), 0);
-    return (sight){resident(), test_count_fds(), test_count_mappings()};
+    return (sight){resident(), test_count_fds(), test_count_mappings(),
+                   (long)ars_alloc_tracker_stats(&w->tracker).bytes};
 }
 
 static double seconds_of_soak;
@@ -104,27 +105,27 @@ static int soak_task(void *arg)
     uint64_t operations = 0;
     size_t n = 0, warm = 0;
     ars_time begun = ars_now(), span = (ars_time)(seconds_of_soak / 3 * (double)ARS_SECOND);
-    (void)arg;
     for (; n < MOST_ROUNDS && ars_now() < begun + span; n++) {
         if (ars_now() < begun + span / 3) warm = n + 1;
         random_round(ROUND);
         operations += ars_atomic_u64_load_relaxed(&all.operations);
-        seen[n] = look(n ? seen[n - 1].fds : LONG_MAX);
+        seen[n] = look(arg, n ? seen[n - 1].fds : LONG_MAX);
     }
-    if (n < warm + 4) FAIL("%zu rounds are too few to tell", n);
-    double early = 0, late = 0, half = (double)((n - warm) / 2);
-    for (size_t i = 0; i < (n - warm) / 2; i++) {
-        early += seen[warm + i].kib / half;
-        late += seen[n - 1 - i].kib / half;
-    }
+    if (n < warm + 8) FAIL("%zu rounds are too few to tell", n);
+    double quarters[4] = {0};
+    for (size_t q = 0, each = (n - warm) / 4; q < 4; q++)
+        for (size_t i = 0; i < each; i++)
+            quarters[q] += seen[n - (4 - q) * each + i].kib / (double)each;
     sight a = seen[warm], b = seen[n - 1];
-    printf("  %s, workers: %u, rounds: %zu, operations: %llu, RSS in KiB: %.0f at first, %.0f on "
-           "average, then %.0f; descriptors: %ld, %ld; mappings: %ld, %ld\n",
-           backend_name(), all.workers, n, (unsigned long long)operations, a.kib, early, late,
-           a.fds, b.fds, a.mappings, b.mappings);
+    printf("  %s, workers: %u, rounds: %zu, operations: %llu, RSS in KiB, by quarters: %.0f %.0f "
+           "%.0f %.0f; descriptors: %ld, %ld; mappings: %ld, %ld; KiB allocated: %ld, %ld\n",
+           backend_name(), all.workers, n, (unsigned long long)operations, quarters[0], quarters[1],
+           quarters[2], quarters[3], a.fds, b.fds, a.mappings, b.mappings, a.bytes / 1024,
+           b.bytes / 1024);
+    fflush(stdout);
     CHECK_EQ(b.fds, a.fds);
     CHECK_EQ(b.mappings, a.mappings);
-    CHECK(late <= early * 1.01 + 256);
+    CHECK(quarters[3] <= quarters[2] * 1.01 + 128);
     return 0;
 }
 
