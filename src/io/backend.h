@@ -430,7 +430,10 @@ static inline int ars__source_is_home(const ars__source *source, const ars__task
  * The entry of every call on a source that may wait: ars__wait_enter(), and
  * ARS_EBADF if the source was closed while that let other tasks run.
  */
-static inline int ars__source_enter(ars__source *source, ars__task *self, ars_time deadline)
+#define ars__source_enter(source, self, deadline)                                                  \
+    ars__source_enter_at((source), (self), (deadline), __builtin_dwarf_cfa())
+static inline int ars__source_enter_at(ars__source *source, ars__task *self, ars_time deadline,
+                                       const void *frame)
 {
     int rc;
     if (ARS__UNLIKELY(!ars__source_is_home(source, self))) {
@@ -439,12 +442,41 @@ static inline int ars__source_enter(ars__source *source, ars__task *self, ars_ti
     }
     if (ARS__ASSERTS && ARS__UNLIKELY(source->closing)) ars__source_misused(self);
     source->pins++;
-    rc = ars__wait_enter(self, deadline);
+    rc = ars__wait_enter_at(self, deadline, frame);
     source->pins--;
     if (ARS__UNLIKELY(source->closing)) {
         ars__source_settle(source);
         return ARS_EBADF;
     }
+    return rc;
+}
+
+/* The same where there is nothing to look at but the budget: the running task; else NULL. */
+static inline ars__task *ars__source_enter_fast(const ars__source *source)
+{
+    const ars__loop *home = __atomic_load_n(&source->loop, __ATOMIC_RELAXED);
+    ars__task *self = ars__wait_enter_home((const ars__poller *)(const void *)home);
+    return ARS__LIKELY(self && !source->closing) ? self : NULL;
+}
+
+/* ars__submit() of the commonest kinds: a RECV or LOAN of a source that nobody reads. */
+static inline int32_t ars__submit_read(ars__source *source, ars__request *request, int wait)
+{
+    ARS__ASSERT(!source->reader);
+    int32_t rc = source->loop->backend->submit(request, wait);
+    if (rc == ARS__PENDING) source->reader = request;
+    return rc;
+}
+
+/* And a SEND; the whole of it. */
+static inline int32_t ars__submit_send(ars__source *source, ars__request *request, int wait)
+{
+    if (ARS__UNLIKELY(source->writer != NULL || !wait)) return ars__submit(request, wait);
+    request->why = 0;
+    int32_t rc = source->loop->backend->submit(request, 1);
+    if (rc != ARS__PENDING) return rc;
+    request->next = NULL;
+    source->writer = source->last_writer = request;
     return rc;
 }
 

@@ -60,15 +60,26 @@ static inline void spend(ars__task *self, size_t bytes)
     if (ARS__UNLIKELY(bytes >= UNIT)) ars__task_spend(self, bytes / UNIT);
 }
 
+/* Out of the fast paths: the first use, a change of home, a slice that is over, a cancel. */
+static ARS__NOINLINE int enter_slow(ars__source *source, ars_time deadline, const void *frame)
+{
+    ars__task *self = ars__task_self();
+    if (ARS__UNLIKELY(!self)) return ARS_EINVAL;
+    return ars__source_enter_at(source, self, deadline, frame);
+}
+
 /* ---- reading ---- */
 
 int ars_conn_read(ars_conn *conn, void *buf, size_t n, ars_time deadline)
 {
     ars__source *source = &conn->source;
-    ars__task *self = ars__task_self();
-    if (ARS__UNLIKELY(!self)) return ARS_EINVAL;
-    int rc = ars__source_enter(source, self, deadline);
-    if (rc < 0) return rc;
+    ars__task *self = ars__source_enter_fast(source);
+    int rc;
+    if (ARS__UNLIKELY(!self)) {
+        rc = enter_slow(source, deadline, __builtin_dwarf_cfa());
+        if (rc < 0) return rc;
+        self = ars__task_self();
+    }
     if (ARS__UNLIKELY((ptrdiff_t)n <= 0)) return n ? ARS_EINVAL : 0;
     if (ARS__UNLIKELY(source->reader != NULL)) return ARS_EBUSY;
     ars__request *request = &source->read;
@@ -77,7 +88,7 @@ int ars_conn_read(ars_conn *conn, void *buf, size_t n, ars_time deadline)
     request->done = ars__request_wake;
     request->buf = buf;
     request->len = n < INT32_MAX ? n : INT32_MAX;
-    rc = ars__submit(request, deadline != 0);
+    rc = ars__submit_read(source, request, deadline != 0);
     if (rc == ARS__PENDING) return ars__request_park(request, &reading, deadline);
     if (rc > 0) spend(self, (size_t)rc);
     return rc == ARS_EAGAIN ? ARS_ETIMEDOUT : rc;
@@ -100,17 +111,20 @@ static void loan_done(ars__request *request, int32_t result)
 int ars_conn_read_loan(ars_conn *conn, ars_loan *loan, ars_time deadline)
 {
     ars__source *source = &conn->source;
-    ars__task *self = ars__task_self();
-    if (ARS__UNLIKELY(!self)) return ARS_EINVAL;
-    int rc = ars__source_enter(source, self, deadline);
-    if (rc < 0) return rc;
+    ars__task *self = ars__source_enter_fast(source);
+    int rc;
+    if (ARS__UNLIKELY(!self)) {
+        rc = enter_slow(source, deadline, __builtin_dwarf_cfa());
+        if (rc < 0) return rc;
+        self = ars__task_self();
+    }
     if (ARS__UNLIKELY(source->reader != NULL)) return ARS_EBUSY;
     ars__request *request = &source->read;
     request->kind = ARS__LOAN;
     request->task = self;
     request->done = loan_done;
     request->user = loan;
-    rc = ars__submit(request, deadline != 0);
+    rc = ars__submit_read(source, request, deadline != 0);
     if (rc == ARS__PENDING) return ars__request_park(request, &reading, deadline);
     if (rc > 0) fill_loan(request, loan);
     return rc == ARS_EAGAIN ? ARS_ETIMEDOUT : rc;
@@ -147,16 +161,19 @@ static void prepare_write(ars__request *request, ars__task *self, const void *bu
 int ars_conn_write(ars_conn *conn, const void *buf, size_t n, size_t *sent, ars_time deadline)
 {
     ars__source *source = &conn->source;
-    ars__task *self = ars__task_self();
+    ars__task *self = ars__source_enter_fast(source);
     if (sent) *sent = 0;
-    if (ARS__UNLIKELY(!self)) return ARS_EINVAL;
-    int rc = ars__source_enter(source, self, deadline);
-    if (rc < 0) return rc;
+    int rc;
+    if (ARS__UNLIKELY(!self)) {
+        rc = enter_slow(source, deadline, __builtin_dwarf_cfa());
+        if (rc < 0) return rc;
+        self = ars__task_self();
+    }
     if (ARS__UNLIKELY((ptrdiff_t)n <= 0)) return n ? ARS_EINVAL : 0;
     ars__request request;
     request.source = source;
     prepare_write(&request, self, buf, n, sent);
-    rc = ars__submit(&request, deadline != 0);
+    rc = ars__submit_send(source, &request, deadline != 0);
     if (rc == ARS__PENDING) return ars__request_park(&request, &writing, deadline);
     if (sent) *sent = request.progress;
     spend(self, request.progress);

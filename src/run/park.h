@@ -66,6 +66,13 @@ void *ars__task_object(const ars__task *task);
     ars__wait_enter_at((self), (deadline), __builtin_dwarf_cfa())
 int ars__wait_enter_at(ars__task *self, ars_time deadline, const void *frame);
 
+/*
+ * For calls on what is at home with 'poller': the running task, if that is its
+ * worker's poller and ars__wait_enter() has nothing to look at but the budget,
+ * of which a unit is then spent.  Else NULL, and nothing has happened.
+ */
+ars__task *ars__wait_enter_home(const ars__poller *poller);
+
 /* Spends so many units more, for a call that took as long as as many others: at the most what is left. */
 void ars__task_spend(ars__task *self, size_t units);
 

@@ -94,6 +94,14 @@ ars__node *ars__task_node(ars__task *task, void *value)
 
 /* ---- for the I/O layer ---- */
 
+ars__task *ars__wait_enter_home(const ars__poller *poller)
+{
+    ars__worker *w = ars__worker_here();
+    if (ARS__UNLIKELY(!w || !poller || w->poller != poller)) return NULL;
+    ars__task *self = w->current;
+    return ARS__LIKELY(ars__wait_enter_fast(w, self)) ? self : NULL;
+}
+
 ars__poller *ars__worker_poller(const ars__worker *worker)
 {
     return worker->poller;

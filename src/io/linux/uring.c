@@ -268,12 +268,11 @@ static int uring_source_leave(ars__source *source)
     return source->kind != ARS__LISTENER ? ars__uring_carry(u, source) : 1;
 }
 
-static int32_t uring_submit(ars__request *request, int wait)
+static ARS__NOINLINE int32_t submit_other(ars__request *request, int wait)
 {
     if (request->kind == ARS__POLL) return ars__uring_poll(ars__uring_of(request->loop), request);
     ars__uring *u = ars__uring_of(request->source->loop);
     switch (request->kind) {
-    case ARS__SEND:
     case ARS__SENDV: return ars__uring_send(u, request);
     case ARS__POLL_OUT: return ars__uring_poll_out(u, request);
     case ARS__POLL_IN: return ars__uring_poll_in(u, request);
@@ -282,6 +281,15 @@ static int32_t uring_submit(ars__request *request, int wait)
     case ARS__READY: return ars__uring_await(u, request->source);
     default: return ars__uring_recv(u, request, wait);
     }
+}
+
+static int32_t uring_submit(ars__request *request, int wait)
+{
+    if (request->kind == ARS__RECV)
+        return ars__uring_recv(ars__uring_of(request->source->loop), request, wait);
+    if (request->kind == ARS__SEND)
+        return ars__uring_send(ars__uring_of(request->source->loop), request);
+    return submit_other(request, wait);
 }
 
 static int uring_ready(ars__source *source, int ask)

@@ -40,9 +40,10 @@ typedef struct ars__bufs {
     } * chain;
     uint32_t made; /* buffers in use so far: in the ring, queued, or lent */
     uint32_t free; /* of these in the ring, as far as completions told */
-    uint32_t used; /* buffers that came since memory was given back */
     uint16_t tail;
     uint8_t grown; /* in this turn */
+    /* Not beside 'free': both change together, and 'free' once more by itself, which would stall them. */
+    uint32_t used; /* buffers that came since memory was given back */
 } ars__bufs;
 
 /* Registers the ring of buffers with the io_uring 'ring'. */

@@ -10,8 +10,7 @@
 enum {
     SHARE_MIN = 4, /* buffers that a source may hold that nobody reads, at least and at most */
     SHARE_MAX = 32,
-    UNCLAIMED_MAX = 64, /* the same for accepted descriptors */
-    NO_BUFFER = -1
+    UNCLAIMED_MAX = 64 /* the same for accepted descriptors */
 };
 
 /* How a receive starts: waiting for data first, or looking whether there is some. */
@@ -240,7 +239,7 @@ int32_t ars__uring_poll_in(ars__uring *u, ars__request *request)
     return ARS__PENDING;
 }
 
-int32_t ars__uring_recv(ars__uring *u, ars__request *request, int wait)
+static ARS__NOINLINE int32_t recv_other(ars__uring *u, ars__request *request, int wait)
 {
     ars__source *source = request->source;
     int32_t rc = look(u, source, request);
@@ -255,6 +254,16 @@ int32_t ars__uring_recv(ars__uring *u, ars__request *request, int wait)
     if (rc < 0) return rc;
     ars__uring_turn(&u->loop.poller, 0);
     return look(u, source, request);
+}
+
+int32_t ars__uring_recv(ars__uring *u, ars__request *request, int wait)
+{
+    const ars__source *source = request->source;
+    /* Most often a shot is under way and has brought nothing yet. */
+    if (ARS__LIKELY(source->receiving && source->unread.count == 0 && !source->carried &&
+                    !source->error && !source->eof && source->kind == ARS__STREAM && wait))
+        return ARS__PENDING;
+    return recv_other(u, request, wait);
 }
 
 static void end_reader(ars__source *source, int32_t result)
@@ -414,20 +423,16 @@ static void receive_failed(ars__uring *u, ars__source *source, int32_t error)
     }
 }
 
-void ars__uring_received(ars__uring *u, ars__source *source, int32_t res, uint32_t flags)
+static ARS__NOINLINE void received_other(ars__uring *u, ars__source *source, int32_t res,
+                                         uint32_t flags)
 {
-    int id = flags & IORING_CQE_F_BUFFER ? (int)(flags >> IORING_CQE_BUFFER_SHIFT) : NO_BUFFER;
-    if (!(flags & IORING_CQE_F_MORE)) {
-        source->receiving = source->receive_ending = 0;
-        ars__loop_count(&u->loop, -1);
-    }
     if (ARS__UNLIKELY(source->closing)) {
         ars__uring_drop(u, res, flags);
         ars__source_settle(source);
         return;
     }
-    if (ARS__LIKELY(res > 0 && id != NO_BUFFER)) {
-        deliver_all(u, source, (unsigned)id, (unsigned)res, flags);
+    if (ARS__LIKELY(res > 0 && flags & IORING_CQE_F_BUFFER)) {
+        deliver_all(u, source, flags >> IORING_CQE_BUFFER_SHIFT, (unsigned)res, flags);
         return;
     }
     ars__uring_drop(u, res, flags);
@@ -439,6 +444,36 @@ void ars__uring_received(ars__uring *u, ars__source *source, int32_t res, uint32
         source->eof = 1;
         if (is_awaited(source)) end_reader(source, 0);
     }
+}
+
+/* Whether all of one buffer, and nothing that may follow, is what the reader gets. */
+static inline int is_whole(const ars__source *source, int32_t res, uint32_t flags)
+{
+    const ars__request *reader = source->reader;
+    return flags & IORING_CQE_F_BUFFER && res > 0 && res < ARS__BUFS_SIZE && reader &&
+           reader->kind == ARS__RECV && (size_t)res <= reader->len && source->unread.count == 0 &&
+           !source->closing && !source->bundled;
+}
+
+void ars__uring_received(ars__uring *u, ars__source *source, int32_t res, uint32_t flags)
+{
+    if (ARS__UNLIKELY(!(flags & IORING_CQE_F_MORE))) {
+        source->receiving = source->receive_ending = 0;
+        ars__loop_count(&u->loop, -1);
+    }
+    if (ARS__UNLIKELY(!is_whole(source, res, flags))) {
+        received_other(u, source, res, flags);
+        return;
+    }
+    ars__request *reader = source->reader;
+    unsigned id = flags >> IORING_CQE_BUFFER_SHIFT;
+    const char *data = ars__bufs_take(&u->bufs, id);
+    ars__san_acquire(reader);
+    memcpy(reader->buf, data, (size_t)res);
+    ars__san_release(reader);
+    ars__bufs_give(&u->bufs, id);
+    source->reader = NULL;
+    reader->done(reader, res);
 }
 
 /* ---- accepting ---- */

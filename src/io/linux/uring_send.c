@@ -169,7 +169,8 @@ static int lent_goes_on(ars__source *source, int32_t *res, uint32_t flags)
     return 0;
 }
 
-void ars__uring_sent(ars__uring *u, ars__source *source, int32_t res, uint32_t flags)
+static ARS__NOINLINE void sent_other(ars__uring *u, ars__source *source, int32_t res,
+                                     uint32_t flags)
 {
     if (ARS__UNLIKELY(source->lent) && lent_goes_on(source, &res, flags)) return;
     int polled = source->send_polled;
@@ -186,6 +187,30 @@ void ars__uring_sent(ars__uring *u, ars__source *source, int32_t res, uint32_t f
     if (result == ARS__PENDING) return;
     ars__send_done(source, result);
     if (ARS__UNLIKELY(source->closing)) ars__source_settle(source);
+}
+
+/* Whether the only writer's bytes have all gone, and nothing else is to be looked at. */
+static inline int is_all(const ars__source *source, int32_t res)
+{
+    const ars__request *request = source->writer;
+    return !source->lent && !source->closing && !source->send_polled && res > 0 &&
+           request->kind == ARS__SEND && !request->next &&
+           request->len - request->progress == (size_t)res;
+}
+
+void ars__uring_sent(ars__uring *u, ars__source *source, int32_t res, uint32_t flags)
+{
+    ars__request *request = source->writer;
+    ARS__ASSERT(request != NULL);
+    if (ARS__UNLIKELY(!is_all(source, res))) {
+        sent_other(u, source, res, flags);
+        return;
+    }
+    source->sending = 0;
+    source->writer = source->last_writer = NULL;
+    ars__loop_count(&u->loop, -1);
+    request->progress += (size_t)res;
+    request->done(request, 0);
 }
 
 /* ---- poll ---- */
