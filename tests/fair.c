@@ -115,5 +115,47 @@ static void calm(void)
     on_each_backend_with(1, calm_task);
 }
 
-static const test_case cases[] = {{"calm", calm}};
+/* ---- a slice ---- */
+
+enum { PREFILLED = 8 << 20, SLICE = 1 << 20 };
+
+/* What is there already is read without a wait: after so many bytes others run all the same. */
+static int prefilled_task(void *arg)
+{
+    (void)arg;
+    int fds[2], room = PREFILLED + (1 << 20);
+    CHECK_EQ(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), 0);
+    if (setsockopt(fds[1], SOL_SOCKET, SO_SNDBUFFORCE, &room, sizeof room) < 0) {
+        test_skipped("no right to enlarge a socket's buffer");
+        close(fds[0]);
+        close(fds[1]);
+        return 0;
+    }
+    char *chunk = calloc(1, ROOM);
+    for (int i = 0; i < PREFILLED / ROOM; i++) plain_send(fds[1], chunk, ROOM);
+    free(chunk);
+    ars_group group;
+    flooded.conn = NULL;
+    CHECK_EQ(ars_conn_from_fd(&flooded.conn, fds[0]), 0);
+    ars_atomic_u64_store_relaxed(&flooded.got, 0);
+    start(&group, read_flood, NULL);
+    size_t most = 0;
+    while (got() < PREFILLED) {
+        size_t before = got();
+        CHECK_EQ(ars_yield(), 0);
+        if (got() - before > most) most = got() - before;
+    }
+    printf("  %s: at most %zu KiB a slice\n", backend_name(), most >> 10);
+    CHECK(most <= SLICE);
+    close(fds[1]);
+    CHECK_EQ(ars_group_wait(&group, soon()), 0);
+    return 0;
+}
+
+static void prefilled(void)
+{
+    on_each_backend_with(1, prefilled_task);
+}
+
+static const test_case cases[] = {{"calm", calm}, {"prefilled", prefilled}};
 TEST_MAIN(cases)
