@@ -269,23 +269,21 @@ static uint64_t *canary_below(ars__stack stack)
     return (uint64_t *)(void *)stack.low - CANARY_WORDS;
 }
 
-int ars__stack_smashed(ars__stack stack)
+int ars__stack_revive(ars__stack stack)
 {
     if (!(ars__stack_header_of(stack)->home & 1)) return 0;
-    const uint64_t *word = canary_below(stack);
+    uint64_t *word = canary_below(stack);
     int dead = 0;
     for (int i = 0; i < CANARY_WORDS; i++) dead |= word[i] != canary;
+    if (ARS__UNLIKELY(dead)) set_canary(word);
     return dead;
 }
 
 int ars__stack_put(ars__stack_pool *pool, ars__stack stack)
 {
     ars__stack_header *h = ars__stack_header_of(stack);
-    int dead = ars__stack_smashed(stack);
-    if (ARS__UNLIKELY(dead)) {
-        pool->stats.smashed++;
-        set_canary(canary_below(stack));
-    }
+    int dead = ars__stack_revive(stack);
+    if (ARS__UNLIKELY(dead)) pool->stats.smashed++;
     h->name = NULL;
     h->ars__low = stack.low;
     h->ars__next = pool->free;

@@ -124,8 +124,8 @@ void ars__stack_give_below(ars__stack stack, const char *sp);
 /* The i-th stack, counted from 0: 1, or 0 if so many were never handed out.  Its header's 'owner' says whether it is in use. */
 int ars__stack_pool_at(const ars__stack_pool *pool, uint64_t i, ars__stack *out);
 
-/* Whether the stack has a canary, and that is dead; putting it back tells, too, and makes it live again. */
-int ars__stack_smashed(ars__stack stack);
+/* Whether the stack has a canary and that is dead; it lives again then.  Putting the stack back does the same and counts it. */
+int ars__stack_revive(ars__stack stack);
 
 /*
  * How deep a stack is used: after ars__stack_wipe(), by its user before it uses

@@ -423,6 +423,7 @@ int ars_stats(ars_run_stats *stats)
         sum.backend = poller->ops->name;
     }
     sum.tasks += ars_atomic_u64_load_relaxed(&rt->born_outside) - died;
+    sum.smashed += ars_atomic_u64_load_relaxed(&rt->smashed);
     ars__stack_sum(rt, &sum);
     *stats = sum;
     return 0;

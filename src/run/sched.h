@@ -404,6 +404,7 @@ struct ars_runtime {
     ars__sized_stacks
         sized[ARS__STACK_CLASSES]; /* by class; the first, of the usual size, is empty */
     ars_atomic_u32 any_sized;
+    ars_atomic_u64 smashed; /* dead canaries of tasks that have ended */
     ars_spin uses_lock;
     ars__stack_note *uses; /* each task function's; only ever added to */
     uint64_t sized_kept;   /* as in ars__tuning */

@@ -110,7 +110,8 @@ void ars__stack_ended(ars__worker *w, ars__stack stack)
 {
     ars_runtime *rt = w->rt;
     /* The name may have gone with the task. */
-    if (ARS__UNLIKELY(ars__stack_smashed(stack))) {
+    if (ARS__UNLIKELY(ars__stack_revive(stack))) {
+        ars_atomic_u64_add_relaxed(&rt->smashed, 1);
         ars__report(rt, "a task has overflowed its stack, and may have damaged another's");
         ars__san_release(rt); /* the task was over before: this is not, for ars_run() */
     }
