@@ -209,6 +209,7 @@ void ars__uring_sent(ars__uring *u, ars__source *source, int32_t res, uint32_t f
     source->sending = 0;
     source->writer = source->last_writer = NULL;
     ars__loop_count(&u->loop, -1);
+    ars__san_check((char *)request->buf + request->progress, (size_t)res);
     request->progress += (size_t)res;
     request->done(request, 0);
 }
