@@ -90,8 +90,8 @@ ARS_INLINE int ars_mpsc_pop(ars_mpsc *queue, ars_mpsc_node **out)
         if (ars_atomic_ptr_load_relaxed(&queue->last) != node) return ARS_EAGAIN;
         /* It is the last one, and something has to stay to link to. */
         ars_mpsc_push(queue, stub);
-        /* Relaxed: the exchange in that push has acquired what came before the stub. */
-        next = (ars_mpsc_node *)ars_atomic_ptr_load_relaxed(&node->next);
+        /* Acquire: if it was another push that linked to the node, that is over when the node is free. */
+        next = (ars_mpsc_node *)ars_atomic_ptr_load_acquire(&node->next);
         if (!next) return ARS_EAGAIN; /* another push came in between */
     }
     queue->first = next;

@@ -124,5 +124,7 @@ static const model_program programs[] = {
      somebody_saw,
      0},
 };
-static const model_survivor survivors[] = {{NULL, NULL, NULL}};
+static const model_survivor survivors[] = {
+    {"ars_mpsc_pop load 5", "relaxed", "what it orders is giving the node's memory back"},
+};
 MODEL_MAIN(programs, survivors)
