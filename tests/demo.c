@@ -90,7 +90,7 @@ static void check_result(const char *text, const char *style, const char *backen
     CHECK(number(text, "p50_us") > 0 && number(text, "p50_us") <= number(text, "p99_us") &&
           number(text, "p99_us") <= number(text, "p999_us"));
     CHECK(number(text, "cpu_ns_per_request") > 0);
-    /* So few without a stack may fit into memory that was there before; and the sanitizers keep more than there is. */
+    /* So few without a stack may fit into memory that was there before; sanitizers keep more. */
     if (!ARS__ASAN && !ARS__TSAN)
         CHECK(number(text, "idle_bytes_per_connection") > (strcmp(style, "task") ? -1 : 0));
     snprintf(word, sizeof word, "\"backend\":\"%s\"", backend);
