@@ -352,7 +352,7 @@ static void be_victim(int in, int out, void *arg)
 typedef struct doomed {
     other server;
     ars_addr addr;
-    ars_atomic_u32 rounds;
+    ars_atomic_u32 dialled, rounds;
 } doomed;
 
 static int talk_until_gone(void *arg)
@@ -361,6 +361,7 @@ static int talk_until_gone(void *arg)
     ars_conn *conn;
     char buf[64] = "talk";
     CHECK_EQ(ars_conn_dial(&conn, &d->addr, NULL, soon()), 0);
+    ars_atomic_u32_add_relaxed(&d->dialled, 1);
     int rc;
     do {
         rc = ars_conn_write(conn, buf, sizeof buf, NULL, soon());
@@ -377,7 +378,8 @@ static int server_dies_task(void *arg)
     ars_group group;
     CHECK_EQ(ars_group_init(&group, NULL, ARS_FAIL_FAST), 0);
     for (int i = 0; i < TALKERS; i++) CHECK_EQ(ars_group_go(&group, talk_until_gone, d, NULL), 0);
-    while (ars_atomic_u32_load_relaxed(&d->rounds) < 10 * TALKERS)
+    while (ars_atomic_u32_load_relaxed(&d->dialled) < TALKERS ||
+           ars_atomic_u32_load_relaxed(&d->rounds) < 10 * TALKERS)
         CHECK_EQ(ars_sleep(ars_after(ARS_MILLISECOND)), 0);
     other_end(&d->server, SIGKILL);
     CHECK_EQ(ars_group_wait(&group, soon()), 0);
