@@ -9,6 +9,7 @@
 
 #include "chaos.h"
 #include "fault.h"
+#include "luck.h"
 #include "peer.h"
 
 enum { PAIRS = 8, MOST = 1200, BATCH = 4 };
@@ -20,28 +21,13 @@ typedef struct way {
     ars_dgram *from, *to;
     int lossy;
     unsigned seed;
-    uint64_t state, say_state, hear_state; /* of chance */
-    uint32_t said, heard;                  /* numbers: the next to send, and the next to come */
+    luck state, say_state, hear_state;
+    uint32_t said, heard; /* numbers: the next to send, and the next to come */
     uint32_t arrived;
 } way;
 
 static ars_atomic_u64 operations, given_up;
 static unsigned workers;
-
-static uint32_t dice(uint64_t *state, uint32_t sides)
-{
-    *state = *state * UINT64_C(6364136223846793005) + 1442695040888963407;
-    return (uint32_t)(*state >> 33) % sides;
-}
-
-static ars_time some_deadline(uint64_t *state)
-{
-    switch (dice(state, 4)) {
-    case 0: return 0;
-    case 1: return ars_after(dice(state, 20 * ARS_MICROSECOND));
-    default: return ars_after(dice(state, 3 * ARS_MILLISECOND));
-    }
-}
 
 /* Whether to go on. */
 static int note(int rc)
@@ -198,9 +184,9 @@ static int random_task(void *arg)
     CHECK_EQ(ars_group_init(&group, NULL, ARS_FAIL_FAST), 0);
     for (unsigned i = 0; i < PAIRS; i++) {
         ways[i] = (way){.seed = i,
-                        .state = seed_of_run ^ i,
-                        .say_state = seed_of_run + i,
-                        .hear_state = seed_of_run - i};
+                        .state = {seed_of_run ^ i},
+                        .say_state = {seed_of_run + i},
+                        .hear_state = {seed_of_run - i}};
         CHECK_EQ(ars_group_go(&group, lives, &ways[i], NULL), 0);
     }
     CHECK_EQ(ars_group_wait(&group, ARS_FOREVER), 0);

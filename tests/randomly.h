@@ -9,31 +9,10 @@
 
 #include <stdlib.h>
 
+#include "luck.h"
 #include "peer.h"
 
 enum { PAIRS = 12, MOST = 40000 };
-
-/* ---- chance, without the C library's shared state ---- */
-
-typedef struct luck {
-    uint64_t state;
-} luck;
-
-static uint32_t dice(luck *l, uint32_t sides)
-{
-    l->state = l->state * UINT64_C(6364136223846793005) + 1442695040888963407;
-    return (uint32_t)(l->state >> 33) % sides;
-}
-
-/* Never for ever, so that two who wait for each other go on. */
-static ars_time some_deadline(luck *l)
-{
-    switch (dice(l, 4)) {
-    case 0: return 0;
-    case 1: return ars_after(dice(l, 20 * ARS_MICROSECOND));
-    default: return ars_after(dice(l, 3 * ARS_MILLISECOND));
-    }
-}
 
 static void dawdle(luck *l)
 {
