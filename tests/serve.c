@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <sys/resource.h>
 
+#include "data/list.h"
 #include "fault.h"
 #include "peer.h"
 
@@ -142,6 +143,68 @@ static int echoes_task(void *arg)
     return 0;
 }
 BACKEND_CASE(echoes)
+
+/*
+ * Requests that come all at once: a few are begun, and the rest when those are
+ * over; but when those wait for something else all are begun, however many.
+ */
+enum { CROWD = 32, CROWDS = 20, ALL = 300 };
+
+typedef struct burst {
+    service s;
+    uint64_t running, most;
+    int together; /* each waits until all are running */
+} burst;
+
+static int crowded(ars_conn *conn, void *state, void *arg)
+{
+    burst *c = ARS__MEMBER(arg, burst, s);
+    char byte;
+    (void)state;
+    int n = ars_conn_read(conn, &byte, 1, soon());
+    if (n <= 0) return n;
+    if (++c->running > c->most) c->most = c->running;
+    if (c->together && c->running == ALL) ars_event_set(&c->s.go_on);
+    int rc = c->together ? ars_event_wait(&c->s.go_on, soon()) : ars_yield();
+    CHECK_EQ(rc, 0);
+    c->running--;
+    rc = ars_conn_write(conn, &byte, 1, NULL, soon());
+    return rc < 0 ? rc : ARS_SERVE_KEEP;
+}
+
+static void all_at_once(const int *fds)
+{
+    char byte;
+    for (int i = 0; i < ALL; i++) plain_send(fds[i], "x", 1);
+    for (int i = 0; i < ALL; i++) {
+        plain_await(fds[i]);
+        plain_recv(fds[i], &byte, 1);
+    }
+}
+
+static int at_once_task(void *arg)
+{
+    (void)arg;
+    burst c = {.s = {.go_on = ARS_EVENT_INIT(0)}};
+    int fds[ALL];
+    service_start(&c.s, crowded);
+    for (int i = 0; i < ALL; i++) fds[i] = plain_connect(&c.s.addr);
+    uint64_t least = UINT64_MAX;
+    for (int i = 0; i < CROWDS; i++) {
+        c.most = 0;
+        all_at_once(fds);
+        if (c.most < least) least = c.most;
+    }
+    CHECK(least <= CROWD); /* more when the machine was busy elsewhere meanwhile */
+    c.together = 1;
+    all_at_once(fds);
+    CHECK_EQ(c.most, ALL);
+    for (int i = 0; i < ALL; i++) close(fds[i]);
+    CHECK_EQ(ars_listener_drain(c.s.listener, soon(), NULL), 0);
+    CHECK_EQ(service_end(&c.s), 0);
+    return 0;
+}
+BACKEND_CASE(at_once)
 
 /* The state is zero at first, and each connection's own. */
 typedef struct counter {
@@ -675,20 +738,13 @@ static void failing_calls(void)
 }
 
 static const test_case cases[] = {
-    {"echoes", echoes},
-    {"state", state},
-    {"waits", waits},
-    {"lends", lends},
-    {"ignores", ignores},
-    {"idle", idle},
-    {"at_most", at_most},
-    {"drains", drains},
-    {"drain_cancelled", drain_cancelled},
-    {"ends", ends},
-    {"misused", misused},
-    {"crowd", crowd},
-    {"no_descriptors", no_descriptors},
-    {"no_memory", no_memory},
-    {"failing_calls", failing_calls},
+    {"echoes", echoes},       {"at_once", at_once},
+    {"state", state},         {"waits", waits},
+    {"lends", lends},         {"ignores", ignores},
+    {"idle", idle},           {"at_most", at_most},
+    {"drains", drains},       {"drain_cancelled", drain_cancelled},
+    {"ends", ends},           {"misused", misused},
+    {"crowd", crowd},         {"no_descriptors", no_descriptors},
+    {"no_memory", no_memory}, {"failing_calls", failing_calls},
 };
 TEST_MAIN(cases)

@@ -17,6 +17,12 @@
  * there is more to do and none has been that has not come yet ('coming').
  * Where handlers do not wait, that one finds nothing to do.
  *
+ * Most waits are short: for a write that goes to the kernel with those of the
+ * others, when the worker polls.  A runner for each of thousands that are ready
+ * at once would only take stacks that stay cold, so there are CROWD at most,
+ * beside those whose handlers are really waiting and as many again: begun two
+ * looks ago and not over.  Looks are taken only while somebody is kept waiting.
+ *
  * The task that serves does the rest: it accepts, closes what has been idle for
  * too long, tries again what failed, and ends it all.
  *
@@ -37,9 +43,13 @@ enum {
     STATE_MAX = 64 * 1024,
     STATE_ALIGN = 16,
     NAP = 10 * 1000 * 1000,   /* ns until what failed is tried again */
+    LOOK = 4 * 1000 * 1000,   /* ns between two looks at who is waiting */
     REST = 300 * 1000 * 1000, /* ns that a runner rests */
-    RESTING_MAX = 256
+    CROWD = 32                /* runners that rest, or are busy with no reason to expect a wait */
 };
+
+/* Handlers that are running by when they were begun: since the last look, the one before, longer ago. */
+enum { FRESH, KNOWN, OLD, AGES };
 
 /* server->draining */
 enum { DRAIN = 1, DRAIN_CANCEL = 2 };
@@ -81,7 +91,10 @@ struct ars__server {
     ars__slab slab;
     ars__list idle, ready, stalled; /* 'idle': the longest first */
     ars_time retry;                 /* when what failed is tried again; 0: nothing did */
-    uint64_t conns, busy, runners;
+    ars_time look;                  /* the next look; 0: nobody is kept waiting */
+    uint64_t looks;
+    uint64_t busy[AGES];
+    uint64_t conns, runners;
     rest *resting; /* the one that came last first */
     uint32_t rests;
     ars__request accept;
@@ -120,6 +133,40 @@ static void try_again(ars__server *s)
     if (!s->retry) s->retry = ars_time_add(ars__os_now(), NAP);
 }
 
+/* ---- handlers that are running ---- */
+
+static uint64_t busy(const ars__server *s)
+{
+    return s->busy[FRESH] + s->busy[KNOWN] + s->busy[OLD];
+}
+
+/* One that was begun when there had been 'looks'. */
+static void not_busy(ars__server *s, uint64_t looks)
+{
+    uint64_t age = s->looks - looks;
+    s->busy[age < OLD ? age : OLD]--;
+}
+
+static void look(ars__server *s, ars_time now)
+{
+    if (!s->look || s->look > now) return;
+    s->look = 0;
+    s->looks++;
+    s->busy[OLD] += s->busy[KNOWN];
+    s->busy[KNOWN] = s->busy[FRESH];
+    s->busy[FRESH] = 0;
+}
+
+static int is_crowded(ars__server *s)
+{
+    if (ARS__LIKELY(busy(s) < CROWD + 2 * s->busy[OLD])) return 0;
+    if (!s->look) {
+        s->look = ars_time_add(ars__os_now(), LOOK);
+        poke(s);
+    }
+    return 1;
+}
+
 /* ---- connections ---- */
 
 static int runner(void *server);
@@ -127,7 +174,7 @@ static int runner(void *server);
 /* Sees to it that somebody takes what is ready. */
 static void call_runner(ars__server *s)
 {
-    if (s->coming) return;
+    if (s->coming || is_crowded(s)) return;
     rest *r = s->resting;
     if (ARS__LIKELY(r != NULL)) {
         s->coming = 1;
@@ -212,13 +259,14 @@ static void run_ready(ars__server *s, ars__task *self)
     while (!ars__list_empty(&s->ready)) {
         served *c = served_of(s->ready.next);
         ars__list_remove(&c->node);
-        s->busy++;
+        uint64_t looks = s->looks;
+        s->busy[FRESH]++;
         if (!ars__list_empty(&s->ready)) call_runner(s);
         ars__san_acquire(c);
         int rc = s->handler(&c->conn, state_of(c), s->arg);
         ars__task_tidy(self);
         ars__san_release(c);
-        s->busy--;
+        not_busy(s, looks);
         if (rc > 0 && !s->stopping)
             make_idle(s, c);
         else
@@ -246,7 +294,7 @@ static int runner(void *server)
     while (rc == 0) {
         s->coming = 0;
         run_ready(s, self);
-        if (s->stopping || s->rests == RESTING_MAX) break;
+        if (s->stopping || s->rests == CROWD) break;
         rest r = {self, s, s->resting};
         s->resting = &r;
         s->rests++;
@@ -334,6 +382,7 @@ static void close_idle(ars__server *s, ars_time now)
 static ars_time next_look(const ars__server *s, ars_time now, ars_time deadline)
 {
     ars_time next = s->retry ? s->retry : ARS_FOREVER;
+    if (s->look && s->look < next) next = s->look;
     if (s->opt.idle && s->conns) {
         /* Nobody tells when one becomes idle; that one is not due before this. */
         ars_time since = ars__list_empty(&s->idle) ? now : served_of(s->idle.next)->since;
@@ -353,6 +402,7 @@ static int serve(ars__server *s, ars_time deadline)
             s->retry = 0;
             retry_stalled(s);
         }
+        look(s, now);
         if (ars_atomic_u32_load_acquire(&s->draining)) return 0;
         int rc = accept_more(s);
         if (rc < 0) return rc;
@@ -380,7 +430,7 @@ static uint64_t close_all(ars__server *s, ars__list *list)
 
 static void cancel_rest(ars__server *s)
 {
-    s->report.cancelled = s->busy + close_all(s, &s->ready);
+    s->report.cancelled = busy(s) + close_all(s, &s->ready);
     ars_group_cancel(&s->group, ARS_ECANCELED);
 }
 
@@ -393,13 +443,15 @@ static void stop(ars__server *s, int rc, ars_time deadline)
     s->stopping = 1;
     if (s->accepting) ars__request_withdraw(&s->accept);
     if (s->accepted >= 0) ars__os_close(s->accepted);
-    s->report.finished = s->busy;
+    s->report.finished = busy(s);
     for (ars__list *at = s->ready.next; at != &s->ready; at = at->next) s->report.finished++;
     while (s->resting) rest_interrupt(s->resting->task, ARS_ECANCELED);
     s->report.idle = close_all(s, &s->idle) + close_all(s, &s->stalled);
     for (;;) {
         s->poked = 0;
-        if (s->retry && s->retry <= ars__os_now()) s->retry = 0;
+        ars_time now = ars__os_now();
+        if (s->retry && s->retry <= now) s->retry = 0;
+        look(s, now);
         if (!cancelled && (rc < 0 || ars_atomic_u32_load_acquire(&s->draining) & DRAIN_CANCEL)) {
             cancel_rest(s);
             cancelled = 1;
@@ -408,6 +460,7 @@ static void stop(ars__server *s, int rc, ars_time deadline)
         if (s->conns == 0 && s->runners == 0) break;
         ars_time until = cancelled ? ARS_FOREVER : deadline;
         if (s->retry && s->retry < until) until = s->retry;
+        if (s->look && s->look < until) until = s->look;
         if (ars_event_wait(&s->poke, until) == ARS_ETIMEDOUT && ars__os_now() >= deadline)
             rc = ARS_ETIMEDOUT;
     }
