@@ -88,13 +88,13 @@ static void report_left(ars_runtime *rt)
 
 static ars__tuning tuning_of(unsigned strategy)
 {
-    /* tick, spin in ns, bytes of stacks kept, how long others linger, time of rest */
+    /* tick, spin in ns, in vain, bytes of stacks kept, how long others linger, time of rest */
     static const ars__tuning tunings[] = {
-        [ARS_BALANCED] = {61, 20000, UINT64_C(8) << 30, UINT64_C(64) << 20, ARS_SECOND,
+        [ARS_BALANCED] = {61, 20000, 2, UINT64_C(8) << 30, UINT64_C(64) << 20, ARS_SECOND,
                           5 * ARS_SECOND},
-        [ARS_THROUGHPUT] = {251, 50000, UINT64_MAX, UINT64_MAX, ARS_FOREVER, 0},
-        [ARS_LATENCY] = {16, 200000, UINT64_MAX, UINT64_MAX, ARS_FOREVER, 0},
-        [ARS_MINIMAL_MEMORY] = {61, 0, UINT64_C(1) << 20, 0, 0, ARS_SECOND},
+        [ARS_THROUGHPUT] = {251, 50000, 2, UINT64_MAX, UINT64_MAX, ARS_FOREVER, 0},
+        [ARS_LATENCY] = {16, 200000, UINT32_MAX, UINT64_MAX, UINT64_MAX, ARS_FOREVER, 0},
+        [ARS_MINIMAL_MEMORY] = {61, 0, 0, UINT64_C(1) << 20, 0, 0, ARS_SECOND},
     };
     return tunings[strategy];
 }

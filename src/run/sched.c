@@ -35,6 +35,7 @@ int ars__sched_init(ars__worker *w)
     if (!w->ready) return ARS_ENOMEM;
     w->mask = RING_FIRST - 1;
     w->tick = w->tuning.tick;
+    w->spins = w->tuning.vain;
     w->budget = ARS__BUDGET;
     w->slots = a->alloc(a->ctx, ARS__DEQUE * sizeof *w->slots, sizeof *w->slots);
     if (!w->slots) return ARS_ENOMEM;
@@ -309,6 +310,7 @@ static void sleep_until(ars__worker *w, ars_time deadline)
         else
             ars__os_futex_wait(&w->sleeping.ars__v, how, deadline);
     }
+    if (ars_atomic_u32_load_relaxed(&w->sleeping) == ARS__AWAKE) w->spins = w->tuning.vain;
     ars_atomic_u32_store_relaxed(&w->sleeping, ARS__AWAKE);
     if (rt->n > 1) ars_atomic_u32_add_seq_cst(&rt->asleep, (uint32_t)-1);
 }
@@ -388,8 +390,9 @@ static ars__task *settle(ars__worker *w, ars__task *task)
 }
 
 /*
- * Spins a while: work is often not far, and waking a sleeper is dear.  The
- * worker's own mail costs nothing to look at; each look at the others' deques
+ * Spins a while: work is often not far, and waking a sleeper is dear.  Where it
+ * was in vain a few times, and then I/O or a timer came, not any more until
+ * another worker has woken this one.  The worker's own mail costs nothing to look at; each look at the others' deques
  * costs those a cache line, so these are rarer.
  */
 static ars__task *search(ars__worker *w)
@@ -401,7 +404,7 @@ static ars__task *search(ars__worker *w)
     ars_atomic_u32_add_seq_cst(&rt->searching, 1);
     for (;;) {
         task = settle(w, ars__sched_steal(w));
-        if (task) break;
+        if (task || !w->spins) break;
         if (!until) until = ars_time_add(ars__os_now(), w->tuning.spin);
         int mail = 0;
         for (int i = 0; i < LOOKS && !(mail = !ars__inbox_empty(&w->inbox)); i++)
@@ -410,6 +413,10 @@ static ars__task *search(ars__worker *w)
     }
     (void)ARS_POINT("searched");
     ars_atomic_u32_add_seq_cst(&rt->searching, (uint32_t)-1);
+    if (task || !ars__inbox_empty(&w->inbox))
+        w->spins = w->tuning.vain;
+    else if (w->spins)
+        w->spins--;
     return task;
 }
 

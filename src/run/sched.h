@@ -280,7 +280,8 @@ enum {
 /* What a strategy decides; docs/strategies.md has the table. */
 typedef struct ars__tuning {
     uint32_t tick; /* switches between two looks at timers, I/O, mail and the oldest new task */
-    uint32_t spin; /* ns that an idle worker looks for work before it sleeps */
+    uint32_t spin; /* ns that an idle worker looks for work before it sleeps, */
+    uint32_t vain; /* and how many times so in vain before it sleeps at once */
     /* Bytes of free stacks that keep their pages: of a worker, and of the runtime in each other size. */
     uint64_t stacks_kept, sized_kept;
     ars_time linger; /* ns that other free stacks of a worker keep theirs unless they are used */
@@ -344,6 +345,7 @@ struct ars__worker {
     char *spare; /* the top of the stack that became free last, for the next new task; or NULL */
     const ars__stack_pool *plain; /* the same, or NULL when the use of stacks is measured */
     ars_time trim_next;           /* when free stacks have aged again */
+    uint32_t spins;               /* so many times more it may look for work in vain */
     uint32_t trimming;            /* some have to give their pages back now */
     ars__rest rest;
     ars__stack_header *left; /* a stack of another pool, which goes back there */
