@@ -14,10 +14,16 @@ static int64_t soon(void)
 
 /* ---- used after it was closed ---- */
 
+static int select_readable(ars_conn *conn)
+{
+    ars_case cases[1] = {ARS_READABLE(conn)};
+    return ars_select(cases, 1, soon());
+}
+
 static int after_close_task(void *arg)
 {
     (void)arg;
-    for (int how = 0; how < 8; how++) {
+    for (int how = 0; how < 10; how++) {
         peer p = peer_open();
         char buf[8];
         size_t sent = 9;
@@ -30,11 +36,13 @@ static int after_close_task(void *arg)
         case 0: CHECK_EQ(ars_conn_read(p.conn, buf, sizeof buf, soon()), ARS_EBADF); break;
         case 1: CHECK_EQ(ars_conn_write(p.conn, "x", 1, &sent, soon()), ARS_EBADF); break;
         case 2: CHECK_EQ(ars_conn_read_loan(p.conn, &loan, soon()), ARS_EBADF); break;
+        case 3: CHECK_EQ(select_readable(p.conn), ARS_EBADF); break;
         default: ars_conn_close(p.conn); break;
         }
         CHECK_EQ(ars_sleep(ars_after(ARS_MILLISECOND)), 0);
         CHECK_EQ(ars_conn_write(p.conn, "x", 1, &sent, soon()), ARS_EBADF);
         CHECK_EQ(sent, 0);
+        CHECK_EQ(select_readable(p.conn), ARS_EBADF);
         ars_conn_close(p.conn);
         close(p.fd);
     }
@@ -61,7 +69,7 @@ static void reports(ars_fn *fn, unsigned workers, const char *what, int least)
 
 static void after_close(void)
 {
-    reports(after_close_task, world_workers(), "used after it was closed", 8);
+    reports(after_close_task, world_workers(), "used after it was closed", 10);
 }
 
 /* ---- a descriptor closed behind our back ---- */

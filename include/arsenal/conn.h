@@ -162,7 +162,7 @@ ARS_API ARS_MUST_USE int ars_conn_read_loan(ars_conn *conn, ars_loan *loan, ars_
  * select gives ARS_EINVAL.  A select may first have to wait until a connection
  * has come over from another worker, as a read has to.
  */
-#define ARS_READABLE(conn) ars_case_make(ARS__CASE_WAITABLE, (conn), 0)
+#define ARS_READABLE(conn) ars_case_make(ARS__CASE_SOURCE, (conn), 0)
 
 /*
  * ars_conn_read_return() gives a loan back and zeroes '*loan'; a zeroed loan

@@ -93,7 +93,7 @@ ARS_API ARS_MUST_USE int ars_listener_accept(ars_listener *listener, ars_conn **
  * waits for a listener, a second gets ARS_EBUSY; tasks in accept do not count.
  * For the rest see ARS_READABLE().
  */
-#define ARS_ACCEPTABLE(listener) ars_case_make(ARS__CASE_WAITABLE, (listener), 0)
+#define ARS_ACCEPTABLE(listener) ars_case_make(ARS__CASE_SOURCE, (listener), 0)
 
 /*
  * ars_listener_addr() gives the address that it listens at, with the port that

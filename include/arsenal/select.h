@@ -43,8 +43,8 @@ enum ars_case_kind {
     ARS__CASE_EVENT = 5,
     ARS__CASE_SEM = 6,
     ARS__CASE_WAITGROUP = 7,
-    ARS__CASE_WAITABLE = 8, /* 'object' begins with a pointer to its class */
-    ARS__CASE_FD = 9,       /* 'object' is the descriptor plus 1 */
+    ARS__CASE_SOURCE = 8, /* a connection or listener */
+    ARS__CASE_FD = 9,     /* 'object' is the descriptor plus 1 */
     ARS__CASE_KINDS = 10
 };
 

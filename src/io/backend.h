@@ -133,8 +133,12 @@ typedef struct ars__carried {
  * sends lie with who waits.
  */
 struct ars__source {
-    const ars__waitable_class *waitable; /* first: to be a case of a select; readable.c */
-    ars__loop *loop; /* its home; NULL: none.  Others than the home may only compare it. */
+    ars__hub *hub;
+    /*
+     * Its home; NULL: none.  Others than the home may only compare it.  The second
+     * word, which a slab leaves as it is in a free object: see ARS__GONE.
+     */
+    ars__loop *loop;
     int32_t fd;
     uint16_t generation;
     uint8_t kind : 3; /* enum ars__source_kind */
@@ -177,7 +181,6 @@ struct ars__source {
     ars__list node;
     void (*freed)(ars__source *source); /* the kernel is done with it and it is closed */
     /* Of home.c, for other workers too: */
-    ars__hub *hub;
     ars__inbox_node mail;
     ars_atomic_ptr wants; /* the loop that asked for it; 'movers' are its tasks */
     ars__request *movers;

@@ -80,6 +80,9 @@ void ars__loop_end(ars__loop *loop, size_t size)
     if (last) hub_free(hub);
 }
 
+/* A program that has sources may have cases of them: see classes[] of run/select.c. */
+__attribute__((used)) static const ars__waitable_class *const cases = &ars__source_waitable;
+
 /* ---- the list ---- */
 
 static ars__loop *home_of(const ars__source *source)
@@ -91,11 +94,7 @@ void ars__source_init(ars__source *source, ars__hub *hub, int fd, int kind,
                       void (*freed)(ars__source *))
 {
     ars__san_ignore_begin(); /* the slab is shared, and its lock not seen */
-    *source = (ars__source){.waitable = &ars__source_waitable,
-                            .hub = hub,
-                            .fd = fd,
-                            .kind = (uint8_t)kind,
-                            .freed = freed};
+    *source = (ars__source){.hub = hub, .fd = fd, .kind = (uint8_t)kind, .freed = freed};
     ars__san_ignore_end();
     source->read.source = source;
     ars_spin_lock(&hub->lock);
@@ -410,7 +409,7 @@ static int wait_turn(ars_time deadline)
 int ars__source_fetch(ars__source *source, ars__task *self, ars_time deadline)
 {
     ars__loop *here;
-    if (home_of(source) == ARS__GONE) {
+    if (home_of(source) == ARS__GONE || (ars__source_is_home(source, self) && source->closing)) {
         ars__source_misused(self);
         return ARS_EBADF;
     }

@@ -56,7 +56,7 @@ enum { DRAIN = 1, DRAIN_CANCEL = 2 };
 
 /* The state follows. */
 typedef struct served {
-    ars_conn conn;
+    ARS__ALIGNED(16) ars_conn conn;
     ars__server *server;
     ars__list node;
     ars_time since; /* idle; only kept where that is limited */

@@ -52,19 +52,20 @@ extern const ars__waitable_class ars__event_waitable __attribute__((weak));
 extern const ars__waitable_class ars__sem_waitable __attribute__((weak));
 extern const ars__waitable_class ars__waitgroup_waitable __attribute__((weak));
 extern const ars__waitable_class ars__fd_waitable __attribute__((weak));
+extern const ars__waitable_class ars__source_waitable __attribute__((weak));
 
 static const ars__waitable_class *const classes[ARS__CASE_KINDS] = {
     [ARS__CASE_RECV] = &ars__recv_waitable,           [ARS__CASE_SEND] = &ars__send_waitable,
     [ARS__CASE_TICK] = &ars__tick_waitable,           [ARS__CASE_GROUP] = &ars__group_waitable,
     [ARS__CASE_EVENT] = &ars__event_waitable,         [ARS__CASE_SEM] = &ars__sem_waitable,
     [ARS__CASE_WAITGROUP] = &ars__waitgroup_waitable, [ARS__CASE_FD] = &ars__fd_waitable,
+    [ARS__CASE_SOURCE] = &ars__source_waitable,
 };
 
 /* NULL: the case is switched off. */
 static inline const ars__waitable_class *class_of(const ars_case *c)
 {
     if (!c->object) return NULL;
-    if (c->ars__kind == ARS__CASE_WAITABLE) return *(const ars__waitable_class *const *)c->object;
     return classes[c->ars__kind];
 }
 
@@ -108,8 +109,7 @@ static int try_all(ars_case *cases, uint32_t n)
 static void unlink(ars_case *cases, uint32_t n, uint32_t but)
 {
     for (uint32_t i = 0; i < n; i++) {
-        if (i == but)
-            continue; /* its object may be gone, and with it what says of what class it is */
+        if (i == but) continue; /* its object may be gone */
         const ars__waitable_class *class = class_of(&cases[i]);
         if (class && class->dequeue) class->dequeue(cases[i].object, ars__case_node(&cases[i]));
     }
@@ -159,7 +159,7 @@ static ARS__NOINLINE void back_off(unsigned times)
 
 static const ars__movable_class *movable(const ars_case *c)
 {
-    return c->object && c->ars__kind == ARS__CASE_WAITABLE ? class_of(c)->movable : NULL;
+    return c->object && c->ars__kind == ARS__CASE_SOURCE ? class_of(c)->movable : NULL;
 }
 
 /* 'rc', or that one of those held has been closed. */
@@ -214,7 +214,7 @@ static ARS__NOINLINE int decide(ars__task *self, ars_case *cases, size_t size, a
     int others = 0;
     for (uint32_t i = 0; i < n; i++) {
         if (cases[i].ars__kind >= ARS__CASE_KINDS) return ARS_EINVAL;
-        others |= cases[i].ars__kind == ARS__CASE_WAITABLE;
+        others |= cases[i].ars__kind == ARS__CASE_SOURCE;
     }
     for (unsigned times = 1;; times++) {
         int rc = ARS__UNLIKELY(others) ? fetch_all(self, cases, n, deadline) : 0;

@@ -71,7 +71,7 @@ typedef struct ars__waitable_class {
      * dequeue are NULL.  NULL for every other object.
      */
     ars_time (*due)(const void *object);
-    const ars__movable_class *movable; /* or NULL; only for cases of kind ARS__CASE_WAITABLE */
+    const ars__movable_class *movable; /* or NULL; only for cases of kind ARS__CASE_SOURCE */
 } ars__waitable_class;
 
 extern const ars__waitable_class ars__recv_waitable, ars__send_waitable, ars__tick_waitable;
