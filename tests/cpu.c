@@ -11,17 +11,15 @@
 #include <unistd.h>
 
 #include "base/san.h"
+#include "cpu/detect.h"
 
 /* Also what the emulated runs below print. */
 static void print_features(void)
 {
     uint64_t features = ars_cpu_features();
-    printf("features:");
-    for (int i = 0; i < 64; i++) {
-        uint64_t bit = UINT64_C(1) << i;
-        if (features & bit) printf(" %s", ars_cpu_feature_name(bit));
-    }
-    printf(" \n");
+    char text[ARS_CPU_TEXT];
+    CHECK(ars_cpu_format(features, text, sizeof text) > 0);
+    printf("features: %s \n", text);
 #if defined(__x86_64__)
     CHECK(features & ARS_CPU_SSE2);
     CHECK(features >> 32 == 0);
@@ -46,7 +44,7 @@ static void names(void)
             CHECK(!other || strcmp(name, other) != 0);
         }
     }
-    CHECK_EQ(known, 27 + 12);
+    CHECK_EQ(known, 30 + 12);
     CHECK_STR(ars_cpu_feature_name(ARS_CPU_AVX2), "avx2");
     CHECK_STR(ars_cpu_feature_name(ARS_CPU_AVX512BF16), "avx512bf16");
     CHECK_STR(ars_cpu_feature_name(ARS_CPU_TSC_INVARIANT), "tsc_invariant");
@@ -55,6 +53,27 @@ static void names(void)
     CHECK(!ars_cpu_feature_name(0));
     CHECK(!ars_cpu_feature_name(ARS_CPU_SSE2 | ARS_CPU_AVX));
     CHECK(!ars_cpu_feature_name(UINT64_C(1) << 63));
+}
+
+static void format(void)
+{
+    char text[ARS_CPU_TEXT];
+    memset(text, 'x', sizeof text);
+    CHECK_EQ(ars_cpu_format(0, text, 0), ARS_ENOSPC);
+    CHECK_EQ(ars_cpu_format(ARS_CPU_AVX2, text, 4), ARS_ENOSPC);
+    CHECK_EQ(text[0], 'x');
+    CHECK_EQ(ars_cpu_format(ARS_CPU_AVX2, text, 5), 4);
+    CHECK_STR(text, "avx2");
+    CHECK_EQ(text[5], 'x');
+    CHECK_EQ(ars_cpu_format(ARS_CPU_SVE2 | ARS_CPU_SSE2 | ARS_CPU_NEON, text, sizeof text), 14);
+    CHECK_STR(text, "sse2 neon sve2");
+    CHECK_EQ(ars_cpu_format(0, text, 1), 0);
+    CHECK_STR(text, "");
+    /* All names fit; bits without one are left out. */
+    int length = ars_cpu_format(~UINT64_C(0), text, sizeof text);
+    CHECK_EQ(length, strlen(text));
+    CHECK(strncmp(text, "sse2 sse3 ", 10) == 0 && strstr(text, " sve2") == text + length - 5);
+    CHECK_EQ(ars_cpu_format(UINT64_C(1) << 62, text, sizeof text), 0);
 }
 
 static void mask(void)
@@ -104,6 +123,9 @@ static void agrees_with_the_kernel(void)
         {ARS_CPU_AVX512BF16, " avx512_bf16 "},
         {ARS_CPU_RDTSCP, " rdtscp "},
         {ARS_CPU_TSC_INVARIANT, " nonstop_tsc "},
+        {ARS_CPU_VPCLMUL, " vpclmulqdq "},
+        {ARS_CPU_AVX512VPOPCNT, " avx512_vpopcntdq "},
+        {ARS_CPU_CX16, " cx16 "},
 #elif defined(__aarch64__)
         {ARS_CPU_NEON, " asimd "},
         {ARS_CPU_ARM_AES, " aes "},
@@ -142,14 +164,125 @@ static void agrees_with_the_kernel(void)
     }
 }
 
-/* Runs this program under an emulated CPU and checks words of its line; a '!' in front: must not be there. */
-static void emulated(const char *model, const char *const *words)
+/* ---- CPUs that are not at hand ---- */
+
+#if defined(__x86_64__)
+
+enum { OSXSAVE = 1 << 27, AVX = 1 << 28, AVX2 = 1 << 5, AVX512F = 1 << 16 };
+
+/* A CPU with every bit set, whose highest leaves are these; XCR0 as the operating system left it. */
+static struct {
+    uint32_t highest, highest_extended, sub_leaves, leaf_1_c, leaf_7_b;
+    uint64_t xcr0;
+} played;
+
+static void played_cpuid(uint32_t leaf, uint32_t sub, uint32_t abcd[4])
+{
+    uint32_t top = leaf & 0x80000000u ? played.highest_extended : played.highest;
+    for (int i = 0; i < 4; i++) abcd[i] = ~0u;
+    if (leaf == 0 || leaf == 0x80000000u) abcd[0] = top;
+    /* As Intel's do: beyond the end come the data of the highest basic leaf. */
+    if (leaf > top) return;
+    if (leaf == 1) abcd[2] = played.leaf_1_c;
+    if (leaf == 7 && sub == 0) {
+        abcd[0] = played.sub_leaves;
+        abcd[1] = played.leaf_7_b;
+    }
+}
+
+static uint64_t played_xcr0(void)
+{
+    if (!(played.leaf_1_c & OSXSAVE)) FAIL("XGETBV without OSXSAVE faults");
+    return played.xcr0;
+}
+
+static uint64_t played_features(void)
+{
+    const ars__x86 cpu = {played_cpuid, played_xcr0};
+    return ars__x86_features(&cpu);
+}
+
+/* What needs registers that the operating system must save. */
+static const uint64_t ymm =
+    ARS_CPU_AVX | ARS_CPU_F16C | ARS_CPU_FMA | ARS_CPU_AVX2 | ARS_CPU_VAES | ARS_CPU_VPCLMUL;
+static const uint64_t zmm = ARS_CPU_AVX512F | ARS_CPU_AVX512BW | ARS_CPU_AVX512DQ |
+                            ARS_CPU_AVX512VL | ARS_CPU_AVX512VBMI | ARS_CPU_AVX512VNNI |
+                            ARS_CPU_AVX512BF16 | ARS_CPU_AVX512VPOPCNT;
+
+static void gates(void)
+{
+    const uint64_t all = (UINT64_C(1) << 30) - 1, plain = all & ~ymm & ~zmm;
+    uint64_t f;
+
+    played.highest = 0x20;
+    played.highest_extended = 0x80000008u;
+    played.sub_leaves = 1;
+    played.leaf_1_c = played.leaf_7_b = ~0u;
+    played.xcr0 = 0xe7;
+    CHECK_EQ(played_features(), all);
+
+    /* An operating system that saves less, or one bit of what belongs together. */
+    static const uint64_t half[] = {0x00, 0x01, 0x02, 0x03, 0x04, 0xe3, 0xe5};
+    for (size_t i = 0; i < sizeof half / sizeof *half; i++) {
+        played.xcr0 = half[i];
+        CHECK_EQ(played_features(), plain);
+    }
+    static const uint64_t no_zmm[] = {0x06, 0x07, 0x27, 0x47, 0x87, 0xc7, 0xa7, 0x67};
+    for (size_t i = 0; i < sizeof no_zmm / sizeof *no_zmm; i++) {
+        played.xcr0 = no_zmm[i];
+        CHECK_EQ(played_features(), plain | ymm);
+    }
+    /* XCR0 must not even be asked for. */
+    played.xcr0 = 0xe7;
+    played.leaf_1_c = ~(uint32_t)OSXSAVE;
+    CHECK_EQ(played_features(), plain);
+
+    /* Parts without what they are parts of. */
+    played.leaf_1_c = ~(uint32_t)AVX;
+    CHECK_EQ(played_features(), plain);
+    played.leaf_1_c = ~0u;
+    played.leaf_7_b = ~(uint32_t)AVX512F;
+    CHECK_EQ(played_features(), plain | ymm);
+    played.leaf_7_b = ~0u;
+
+    /* Leaves that are not there. */
+    played.sub_leaves = 0;
+    CHECK_EQ(played_features(), all & ~ARS_CPU_AVX512BF16);
+    played.highest = 6;
+    f = played_features();
+    CHECK(f & ARS_CPU_AVX && f & ARS_CPU_FMA);
+    CHECK_EQ(f & (zmm | ARS_CPU_AVX2 | ARS_CPU_VAES | ARS_CPU_VPCLMUL | ARS_CPU_BMI1 |
+                  ARS_CPU_BMI2 | ARS_CPU_SHA | ARS_CPU_GFNI),
+             0);
+    played.highest_extended = 0x80000001u;
+    CHECK_EQ(played_features(), f & ~ARS_CPU_TSC_INVARIANT);
+    played.highest_extended = 0x80000000u;
+    CHECK_EQ(played_features(), f & ~(ARS_CPU_TSC_INVARIANT | ARS_CPU_LZCNT | ARS_CPU_RDTSCP));
+    played.highest = 0;
+    CHECK_EQ(played_features(), 0);
+}
+
+#else
+
+static void gates(void)
+{
+    test_skipped("the gates are x86-64's");
+}
+
+#endif
+
+/*
+ * Runs this program under an emulated CPU and checks words of its line; a '!'
+ * in front: must not be there.  Emulators leave out what they do not know (AVX
+ * in older ones), so of "max" only the rest is asked.
+ */
+static void emulated(const char *emulator, const char *model, const char *const *words)
 {
     char self[1024], command[2048], line[1024];
     ssize_t n = readlink("/proc/self/exe", self, sizeof self - 1);
     CHECK(n > 0);
     self[n] = '\0';
-    snprintf(command, sizeof command, "qemu-x86_64 -cpu %s '%s' print_features 2>/dev/null", model,
+    snprintf(command, sizeof command, "%s -cpu %s '%s' print_features 2>/dev/null", emulator, model,
              self);
     FILE *f = popen(command, "r");
     CHECK(f);
@@ -172,41 +305,64 @@ static void emulated(const char *model, const char *const *words)
     }
 }
 
+typedef struct model {
+    const char *name;
+    const char *words[24];
+} model;
+
+#if defined(__x86_64__)
+
+#define EMULATOR "qemu-x86_64"
+/* Where the program's shared libraries are. */
+#define EMULATOR_LIBRARIES ""
+
+static const model models[] = {
+    {"qemu64", {"sse2", "sse3", "cx16", "!ssse3", "!sse4.2", "!avx", "!avx2", "!bmi1", "!avx512f"}},
+    {"Nehalem",
+     {"sse4.2", "popcnt", "cx16", "!avx", "!fma", "!bmi2", "!lzcnt", "!aes", "!sha", "!rdtscp",
+      "!avx512f"}},
+    {"Haswell",
+     {"avx", "avx2", "fma", "f16c", "bmi1", "bmi2", "lzcnt", "aes", "pclmul", "rdtscp", "!avx512f",
+      "!sha", "!vaes", "!vpclmul"}},
+    {"max", {"sse4.2", "popcnt", "lzcnt", "bmi1", "bmi2", "aes", "pclmul", "rdtscp", "cx16"}},
+    /* The CPU still has AVX, but no operating system could save its registers. */
+    {"Haswell,-xsave", {"sse4.2", "!avx", "!avx2", "!fma", "!f16c"}},
+    /* A CPU whose highest leaf is 1, which it gives for those beyond: SSSE3's bit there is VAES in leaf 7. */
+    {"Haswell,level=1", {"sse4.2", "avx", "!avx2", "!bmi1", "!vaes"}},
+};
+
+#elif defined(__aarch64__)
+
+#define EMULATOR           "qemu-aarch64"
+#define EMULATOR_LIBRARIES " -L /usr/aarch64-linux-gnu"
+
+static const model models[] = {
+    {"cortex-a53",
+     {"neon", "arm_crc32", "arm_aes", "arm_sha2", "!arm_lse", "!arm_dotprod", "!arm_i8mm", "!sve"}},
+    {"cortex-a72",
+     {"neon", "arm_crc32", "arm_aes", "arm_pmull", "arm_sha1", "!arm_lse", "!arm_bf16", "!sve"}},
+    {"neoverse-n1",
+     {"neon", "arm_crc32", "arm_aes", "arm_lse", "arm_dotprod", "!arm_i8mm", "!arm_bf16", "!sve"}},
+    {"a64fx", {"neon", "arm_crc32", "arm_lse", "sve", "!sve2", "!arm_i8mm", "!arm_bf16"}},
+    {"max",
+     {"neon", "arm_aes", "arm_pmull", "arm_sha1", "arm_sha2", "arm_crc32", "arm_lse", "arm_dotprod",
+      "arm_i8mm", "arm_bf16", "sve", "sve2"}},
+};
+
+#endif
+
 static void emulated_cpus(void)
 {
-#if defined(__x86_64__)
-    const int same_code = 1;
-#else
-    const int same_code = 0;
-#endif
-    if (!same_code) {
-        test_skipped("the models are x86-64's");
-        return;
-    }
     if (ARS__ASAN || ARS__TSAN) {
         test_skipped("sanitizers do not run under the emulator");
         return;
     }
-    if (system("qemu-x86_64 --version >/dev/null 2>&1") != 0) {
-        test_skipped("qemu-x86_64 is not installed");
+    if (system(EMULATOR " --version >/dev/null 2>&1") != 0) {
+        test_skipped(EMULATOR " is not installed");
         return;
     }
-    static const char *const qemu64[] = {"sse2", "sse3",  "!ssse3", "!sse4.2",
-                                         "!avx", "!avx2", "!bmi1",  NULL};
-    static const char *const nehalem[] = {"sse4.2", "popcnt", "!avx", "!fma",    "!bmi2",
-                                          "!lzcnt", "!aes",   "!sha", "!rdtscp", NULL};
-    static const char *const haswell[] = {"avx",      "avx2",  "fma",   "f16c",   "bmi1",
-                                          "bmi2",     "lzcnt", "aes",   "pclmul", "rdtscp",
-                                          "!avx512f", "!sha",  "!vaes", NULL};
-    /* The CPU still has AVX, but no operating system could save its registers. */
-    static const char *const no_xsave[] = {"sse4.2", "!avx", "!avx2", "!fma", "!f16c", NULL};
-    /* A CPU whose highest leaf is 1, which it gives for those beyond: SSSE3's bit there is VAES in leaf 7. */
-    static const char *const one_leaf[] = {"sse4.2", "avx", "!avx2", "!bmi1", "!vaes", NULL};
-    emulated("qemu64", qemu64);
-    emulated("Nehalem", nehalem);
-    emulated("Haswell", haswell);
-    emulated("Haswell,-xsave", no_xsave);
-    emulated("Haswell,level=1", one_leaf);
+    for (size_t i = 0; i < sizeof models / sizeof *models; i++)
+        emulated(EMULATOR EMULATOR_LIBRARIES, models[i].name, models[i].words);
 }
 
 static void sizes(void)
@@ -299,8 +455,10 @@ static void count_honours_quotas(void)
 static const test_case cases[] = {
     {"print_features", print_features},
     {"names", names},
+    {"format", format},
     {"mask", mask},
     {"agrees_with_the_kernel", agrees_with_the_kernel},
+    {"gates", gates},
     {"emulated_cpus", emulated_cpus},
     {"sizes", sizes},
     {"count_honours_affinity", count_honours_affinity},

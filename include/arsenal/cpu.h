@@ -41,6 +41,9 @@ ARS_BEGIN_DECLS
 #define ARS_CPU_AVX512BF16    (UINT64_C(1) << 24)
 #define ARS_CPU_RDTSCP        (UINT64_C(1) << 25)
 #define ARS_CPU_TSC_INVARIANT (UINT64_C(1) << 26) /* the time stamp counter's rate never changes */
+#define ARS_CPU_VPCLMUL       (UINT64_C(1) << 27)
+#define ARS_CPU_AVX512VPOPCNT (UINT64_C(1) << 28) /* of words of 32 and 64 bits */
+#define ARS_CPU_CX16          (UINT64_C(1) << 29) /* compare and swap of 16 bytes */
 
 #define ARS_CPU_NEON        (UINT64_C(1) << 32)
 #define ARS_CPU_ARM_AES     (UINT64_C(1) << 33)
@@ -82,6 +85,19 @@ ARS_API uint64_t ars_cpu_mask(uint64_t allowed);
  * Suspends: no.  Allocates: no.  Callable from: anywhere.
  */
 ARS_API const char *ars_cpu_feature_name(uint64_t feature);
+
+/*
+ * ars_cpu_format() writes the names of all 'features', lowest bit first and a
+ * space between two, with a NUL, into 'size' bytes.  Bits without a name are
+ * left out; none gives "".
+ *
+ * Returns the text's length, or ARS_ENOSPC (ARS_CPU_TEXT bytes always
+ * suffice) with nothing written.
+ *
+ * Suspends: no.  Allocates: no.  Callable from: anywhere.
+ */
+#define ARS_CPU_TEXT 512
+ARS_API int ars_cpu_format(uint64_t features, char *text, size_t size);
 
 /*
  * ars_cpu_count() is the number of CPUs that this process may use, >= 1: those

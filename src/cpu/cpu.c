@@ -3,6 +3,8 @@
 #include <arsenal/atomic.h>
 #include <arsenal/cpu.h>
 
+#include <string.h>
+
 #include "base/bits.h"
 #include "cpu/detect.h"
 #include "os/os.h"
@@ -36,15 +38,33 @@ uint64_t ars_cpu_mask(uint64_t allowed)
 const char *ars_cpu_feature_name(uint64_t feature)
 {
     static const char *const names[64] = {
-        "sse2",       "sse3",     "ssse3",         "sse4.1",      "sse4.2",      "popcnt",
-        "lzcnt",      "bmi1",     "bmi2",          "aes",         "pclmul",      "sha",
-        "gfni",       "avx",      "f16c",          "fma",         "avx2",        "vaes",
-        "avx512f",    "avx512bw", "avx512dq",      "avx512vl",    "avx512vbmi",  "avx512vnni",
-        "avx512bf16", "rdtscp",   "tsc_invariant", [32] = "neon", "arm_aes",     "arm_pmull",
-        "arm_sha1",   "arm_sha2", "arm_crc32",     "arm_lse",     "arm_dotprod", "arm_i8mm",
-        "arm_bf16",   "sve",      "sve2",
+        "sse2",        "sse3",        "ssse3",         "sse4.1",   "sse4.2",        "popcnt",
+        "lzcnt",       "bmi1",        "bmi2",          "aes",      "pclmul",        "sha",
+        "gfni",        "avx",         "f16c",          "fma",      "avx2",          "vaes",
+        "avx512f",     "avx512bw",    "avx512dq",      "avx512vl", "avx512vbmi",    "avx512vnni",
+        "avx512bf16",  "rdtscp",      "tsc_invariant", "vpclmul",  "avx512vpopcnt", "cx16",
+        [32] = "neon", "arm_aes",     "arm_pmull",     "arm_sha1", "arm_sha2",      "arm_crc32",
+        "arm_lse",     "arm_dotprod", "arm_i8mm",      "arm_bf16", "sve",           "sve2",
     };
     return ars__is_pow2(feature) ? names[ars__ctz64(feature)] : NULL;
+}
+
+int ars_cpu_format(uint64_t features, char *text, size_t size)
+{
+    char all[ARS_CPU_TEXT];
+    size_t length = 0;
+    for (; features; features &= features - 1) {
+        const char *name = ars_cpu_feature_name(features & -features);
+        if (!name) continue;
+        if (length) all[length++] = ' ';
+        size_t n = strlen(name);
+        memcpy(all + length, name, n);
+        length += n;
+    }
+    if (length >= size) return ARS_ENOSPC;
+    memcpy(text, all, length);
+    text[length] = '\0';
+    return (int)length;
 }
 
 int ars_cpu_count(void)
