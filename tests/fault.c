@@ -101,6 +101,10 @@ static const fault_error e_uring_register[] = {FOREVER(ARS_EINVAL), FOREVER(ARS_
       (number, fn))                                                                                \
     X(AFTER, int, signal_leave, e_none, (int number), (number))                                    \
     X(PLAIN, int, cpu_count, e_none, (void), ())                                                   \
+    X(PLAIN, int, cpu_totals_get, e_none, (ars__os_cpu_totals * out), (out))                       \
+    X(PLAIN, int, cpu_place_get, e_none, (int cpu, ars__os_cpu_place *out), (cpu, out))            \
+    X(PLAIN, int, cpu_cache_get, e_none, (int cpu, int nth, ars__os_cpu_cache *out),               \
+      (cpu, nth, out))                                                                             \
     X(AFTER, int, close, e_close, (int fd), (fd))                                                  \
     X(MOVES, int64_t, read, e_read, (int fd, void *buf, size_t n), (fd, buf, n))                   \
     X(MOVES, int64_t, write, e_write, (int fd, const void *buf, size_t n), (fd, buf, n))           \

@@ -48,6 +48,10 @@ static uintptr_t a_thread(void)
     return (uintptr_t)started;
 }
 
+static ars__os_cpu_totals cpu_totals;
+static ars__os_cpu_place cpu_place;
+static ars__os_cpu_cache cpu_cache;
+
 #define CALLS(X)                                                                                   \
     X(now, ())                                                                                     \
     X(page_size, ())                                                                               \
@@ -71,6 +75,9 @@ static uintptr_t a_thread(void)
     X(signal_catch, (0, NULL))                                                                     \
     X(signal_leave, (0))                                                                           \
     X(cpu_count, ())                                                                               \
+    X(cpu_totals_get, (&cpu_totals))                                                               \
+    X(cpu_place_get, (0, &cpu_place))                                                              \
+    X(cpu_cache_get, (0, 0, &cpu_cache))                                                           \
     X(close, (-1))                                                                                 \
     X(read, (-1, buffer, 1))                                                                       \
     X(write, (-1, buffer, 1))                                                                      \

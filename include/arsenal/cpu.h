@@ -109,6 +109,75 @@ ARS_API int ars_cpu_format(uint64_t features, char *text, size_t size);
 ARS_API int ars_cpu_count(void);
 
 /*
+ * What the machine is made of.  CPUs have the numbers that the system gives
+ * them, of which some may be missing.  A core is what its CPUs (its hardware
+ * threads) share, a package is what is plugged into a socket.
+ */
+typedef struct ars_cpu_totals {
+    int end;      /* one more than the highest CPU that is on line */
+    int online;   /* CPUs on line, whether this process may use them or not */
+    int cores;    /* their cores */
+    int packages; /* their packages */
+    int nodes;    /* NUMA nodes that have CPUs */
+    int reserved; /* 0 */
+    int64_t
+        quota; /* CPU time per time that the control groups grant, in thousandths; 0: no limit */
+} ars_cpu_totals;
+
+/* Where one CPU is. */
+typedef struct ars_cpu_place {
+    int core;    /* the lowest CPU of its core */
+    int package; /* the lowest CPU of its package */
+    int node;    /* its NUMA node, as the system numbers them */
+    int allowed; /* 1 if the calling thread may run on it, else 0 */
+} ars_cpu_place;
+
+/* A cache that one CPU uses. */
+typedef struct ars_cpu_cache {
+    int64_t size; /* bytes; 0: not told, as below */
+    int level;    /* 1 for the one next to the CPU */
+    int data;     /* 1 if it holds data */
+    int code;     /* 1 if it holds instructions; a unified one has both */
+    int line;     /* bytes in a line, or 0 */
+    int ways;     /* lines that one address can be in, or 0 */
+    int first;    /* the lowest CPU that shares it: CPUs with the same one there share the cache */
+    int sharers;  /* CPUs that share it, >= 1 */
+    int reserved; /* 0 */
+} ars_cpu_cache;
+
+/*
+ * ars_cpu_count_all() counts the parts of the machine.  It never fails: where
+ * the system does not tell, each CPU is a core of its own and all are in one
+ * package and one node.  It reads some files for each CPU each time.
+ *
+ * Suspends: no.  Allocates: no.  Callable from: task, thread; not a signal handler.
+ */
+ARS_API void ars_cpu_count_all(ars_cpu_totals *out);
+
+/*
+ * ars_cpu_locate() tells where 'cpu' is.  Of all CPUs below 'end', those of
+ * one core are those with the same 'core'; so too for packages and nodes.
+ *
+ * Returns 0; ARS_ENOENT if it is not on line, ARS_EINVAL if it is negative,
+ * with '*out' as it was.
+ *
+ * Suspends: no.  Allocates: no.  Callable from: task, thread; not a signal handler.
+ */
+ARS_API int ars_cpu_locate(int cpu, ars_cpu_place *out);
+
+/*
+ * ars_cpu_read_cache() tells of the 'nth' cache that 'cpu' uses; count up from
+ * 0 until there is none.  The order is the system's.
+ *
+ * Returns 0; ARS_ENOENT if there is none, or the system does not tell (virtual
+ * machines and containers may not), ARS_EINVAL if a number is negative, with
+ * '*out' as it was.
+ *
+ * Suspends: no.  Allocates: no.  Callable from: task, thread; not a signal handler.
+ */
+ARS_API int ars_cpu_read_cache(int cpu, int nth, ars_cpu_cache *out);
+
+/*
  * ars_cpu_page_size() is the size of a page of memory, ars_cpu_cache_line()
  * that of a line of the data cache, in bytes.
  *

@@ -72,6 +72,54 @@ int ars_cpu_count(void)
     return ars__os_cpu_count();
 }
 
+void ars_cpu_count_all(ars_cpu_totals *out)
+{
+    ars__os_cpu_totals t;
+    ars__os_cpu_totals_get(&t);
+    *out = (ars_cpu_totals){
+        .end = t.end,
+        .online = t.online,
+        .cores = t.cores,
+        .packages = t.packages,
+        .nodes = t.nodes,
+        .quota = t.quota,
+    };
+}
+
+int ars_cpu_locate(int cpu, ars_cpu_place *out)
+{
+    ars__os_cpu_place p;
+    if (cpu < 0) return ARS_EINVAL;
+    int rc = ars__os_cpu_place_get(cpu, &p);
+    if (rc < 0) return rc;
+    *out = (ars_cpu_place){
+        .core = p.core,
+        .package = p.package,
+        .node = p.node,
+        .allowed = p.allowed,
+    };
+    return 0;
+}
+
+int ars_cpu_read_cache(int cpu, int nth, ars_cpu_cache *out)
+{
+    ars__os_cpu_cache c;
+    if (cpu < 0 || nth < 0) return ARS_EINVAL;
+    int rc = ars__os_cpu_cache_get(cpu, nth, &c);
+    if (rc < 0) return rc;
+    *out = (ars_cpu_cache){
+        .size = c.size,
+        .level = c.level,
+        .data = c.data,
+        .code = c.code,
+        .line = c.line,
+        .ways = c.ways,
+        .first = c.first,
+        .sharers = c.sharers,
+    };
+    return 0;
+}
+
 size_t ars_cpu_page_size(void)
 {
     return ars__os_page_size();

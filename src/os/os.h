@@ -132,6 +132,30 @@ int ars__os_signal_leave(int number);
 /* CPUs this process may use: affinity and, where there is one, the cgroup's quota rounded up; >= 1. */
 int ars__os_cpu_count(void);
 
+/*
+ * What the machine is made of, for <arsenal/cpu.h>, which says what the fields
+ * mean.  Where the system does not tell, a CPU is a core of its own, all are in
+ * one package and in node 0, and there are no caches.  ARS_ENOENT: the CPU is
+ * not on line, or has no 'nth' cache.
+ */
+typedef struct ars__os_cpu_totals {
+    int end, online, cores, packages, nodes;
+    int64_t quota;
+} ars__os_cpu_totals;
+
+typedef struct ars__os_cpu_place {
+    int core, package, node, allowed;
+} ars__os_cpu_place;
+
+typedef struct ars__os_cpu_cache {
+    int64_t size;
+    int level, data, code, line, ways, first, sharers;
+} ars__os_cpu_cache;
+
+int ars__os_cpu_totals_get(ars__os_cpu_totals *out); /* 0 */
+int ars__os_cpu_place_get(int cpu, ars__os_cpu_place *out);
+int ars__os_cpu_cache_get(int cpu, int nth, ars__os_cpu_cache *out);
+
 /* ---- descriptors; all new ones are close-on-exec ---- */
 
 int ars__os_close(int fd); /* the descriptor is gone whatever it returns */
