@@ -419,8 +419,100 @@ static void here(void)
     CHECK(p.core == 4711 && c.level == 4711);
 }
 
+/* ---- tools/cpu ---- */
+
+/* Behind one JSON value without blanks; NULL if there is none. */
+static const char *value_end(const char *p)
+{
+    static const char *const words[] = {"true", "false", "null"};
+    if (*p == '[' || *p == '{') {
+        char close = *p == '[' ? ']' : '}';
+        if (p[1] == close) return p + 2;
+        do {
+            p++;
+            if (close == '}') {
+                if (*p != '"' || !(p = value_end(p)) || *p++ != ':') return NULL;
+            }
+            if (!(p = value_end(p))) return NULL;
+        } while (*p == ',');
+        return *p == close ? p + 1 : NULL;
+    }
+    if (*p == '"') {
+        p += 1 + strcspn(p + 1, "\"\\\n");
+        return *p == '"' ? p + 1 : NULL;
+    }
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
+        size_t n = strlen(words[i]);
+        if (strncmp(p, words[i], n) == 0) return p + n;
+    }
+    char *end;
+    if (*p < '0' || *p > '9') return NULL;
+    (void)strtod(p, &end);
+    return end;
+}
+
+static const char *said_by_the_tool(const char *argument)
+{
+    static char text[1 << 16];
+    char self[1024], command[1200];
+    ssize_t n = readlink("/proc/self/exe", self, sizeof self - 1);
+    CHECK(n > 0);
+    self[n] = '\0';
+    *strrchr(self, '/') = '\0';
+    snprintf(command, sizeof command, "%s/../tools/cpu", self);
+    if (access(command, X_OK) != 0) return NULL;
+    snprintf(command, sizeof command, "'%s/../tools/cpu' %s", self, argument);
+    FILE *f = popen(command, "r");
+    CHECK(f);
+    size_t length = fread(text, 1, sizeof text - 1, f);
+    CHECK(length > 0 && feof(f));
+    text[length] = '\0';
+    CHECK_EQ(pclose(f), 0);
+    return text;
+}
+
+static void ARS_PRINTF(2, 3) must_say(const char *text, const char *format, ...)
+{
+    char wanted[128];
+    va_list list;
+    va_start(list, format);
+    vsnprintf(wanted, sizeof wanted, format, list);
+    va_end(list);
+    if (!strstr(text, wanted)) FAIL("'%s' is not in %s", wanted, text);
+}
+
+static void tool(void)
+{
+    const char *text = said_by_the_tool("");
+    ars_cpu_totals t;
+    ars_cpu_cache c;
+    if (!text) {
+        test_skipped("tools/cpu is not built");
+        return;
+    }
+    ars_cpu_count_all(&t);
+    must_say(text, "features  ");
+    must_say(text, "%d on line, %d to use", t.online, ars_cpu_count());
+    must_say(text, "\ncores      %d, ", t.cores);
+
+    text = said_by_the_tool("--json");
+    const char *end = value_end(text);
+    if (!end || strcmp(end, "\n") != 0) FAIL("not a line of JSON: %s", text);
+    must_say(text, "\"online\":%d,\"cores\":%d,\"packages\":%d,\"nodes\":%d", t.online, t.cores,
+             t.packages, t.nodes);
+    must_say(text, "\"usable\":%d,", ars_cpu_count());
+    for (uint64_t f = ars_cpu_features(); f; f &= f - 1)
+        must_say(text, "\"%s\"", ars_cpu_feature_name(f & -f));
+    for (int cpu = 0; cpu < t.end; cpu++) {
+        for (int nth = 0; ars_cpu_read_cache(cpu, nth, &c) == 0; nth++)
+            must_say(text, "\"size\":%lld,\"line\":%d,", (long long)c.size, c.line);
+        ars_cpu_place p;
+        if (ars_cpu_locate(cpu, &p) == 0) must_say(text, "{\"cpu\":%d,\"core\":%d,", cpu, p.core);
+    }
+}
+
 static const test_case cases[] = {
-    {"machine", machine},     {"absent", absent}, {"nonsense", nonsense},
-    {"long_list", long_list}, {"quotas", quotas}, {"here", here},
+    {"tool", tool},           {"machine", machine}, {"absent", absent}, {"nonsense", nonsense},
+    {"long_list", long_list}, {"quotas", quotas},   {"here", here},
 };
 TEST_MAIN(cases)
