@@ -360,7 +360,7 @@ static void link_receive(struct client *c, struct client_link *l)
     l->got += (uint32_t)n;
     if (l->got < (uint32_t)c->size) return;
     int64_t now = now_ns();
-    histogram_add(&c->latency, now - l->began);
+    ars_histogram_record(&c->latency, now - l->began);
     l->waiting = 0;
     l->sequence++;
     l->stream += STREAM_STEP * (uint64_t)((c->size - 12 + 7) / 8);

@@ -17,14 +17,14 @@
  * answer that was lost, cut, repeated, reordered or meant for somebody else
  * cannot pass for the right one.
  *
- * Plain sockets and epoll, nothing of Arsenal: an independent witness.
+ * Plain sockets and epoll, nothing of Arsenal but the histogram: an independent witness.
  */
+
+#include <arsenal/histogram.h>
 
 #include <stdint.h>
 #include <stdio.h>
 #include <sys/socket.h>
-
-#include "histogram.h"
 
 enum { CLIENT_SIZE_MIN = 16, CLIENT_SIZE_MAX = 65536, CLIENT_CONNECTIONS_MAX = 1000000 };
 
@@ -47,7 +47,7 @@ struct client {
     uint64_t wrong;      /* connections that got a byte they should not have */
     uint64_t unanswered; /* messages without an answer */
     uint64_t unsent;     /* messages of an open loop whose time came, but not their turn */
-    struct histogram latency;
+    ars_histogram latency;
 
     struct client_link *links;
     struct sockaddr_storage address;

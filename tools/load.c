@@ -37,8 +37,9 @@ static void print_result(const struct client *c)
            "\"unsent\":%llu,\"errors\":%llu}\n",
            c->target, c->connections, c->size, c->elapsed, c->rate, (unsigned long long)c->requests,
            c->elapsed > 0 ? (double)c->requests / c->elapsed : 0,
-           histogram_quantile(&c->latency, .5) / 1000, histogram_quantile(&c->latency, .99) / 1000,
-           histogram_quantile(&c->latency, .999) / 1000, (unsigned long long)c->unsent,
+           (double)ars_histogram_at(&c->latency, 50) / 1000,
+           (double)ars_histogram_at(&c->latency, 99) / 1000,
+           (double)ars_histogram_at(&c->latency, 99.9) / 1000, (unsigned long long)c->unsent,
            (unsigned long long)client_errors(c));
     fflush(stdout);
 }

@@ -93,7 +93,8 @@ static void loader_main(const struct slice_plan *plan, int index, int socket)
         bad = client_run(&client, "slice", order.seconds);
         report = (struct report){client.requests, client_errors(&client), client.elapsed, {0}};
         for (int q = 0; q < QUANTILES; q++)
-            report.latency[q] = histogram_quantile(&client.latency, quantiles[q]) / 1000;
+            report.latency[q] =
+                (double)ars_histogram_at(&client.latency, 100 * quantiles[q]) / 1000;
         if (tell(socket, &report, sizeof report) || bad) _exit(1);
     }
     _exit(client_close(&client) ? 1 : 0);
