@@ -91,7 +91,7 @@ static void look_at_nodes(void *arg, int low, int high)
     for (int node = low; node <= high && node < NODES_MAX; node++) {
         PATH(path, "%s" SYSTEM "/node/node%d/cpulist", n->root, node);
         if (ars__read_list(path, n->cpu, &list, NULL, NULL) < 0) continue;
-        if (list.holds && n->found < 0) n->found = node;
+        if (list.holds) n->found = node;
         n->count += list.count > 0;
     }
 }
