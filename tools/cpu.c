@@ -16,6 +16,10 @@ struct kind {
 static struct kind kinds[KINDS_MAX];
 static int n_kinds;
 
+/* By CPU; core < 0 for one that is not on line. */
+static ars_cpu_place *places;
+static int end;
+
 static int alike(const ars_cpu_cache *a, const ars_cpu_cache *b)
 {
     return a->level == b->level && a->data == b->data && a->code == b->code && a->size == b->size &&
@@ -23,7 +27,7 @@ static int alike(const ars_cpu_cache *a, const ars_cpu_cache *b)
 }
 
 /* A shared cache is counted at the first CPU that has it. */
-static void find_caches(int end)
+static void find_caches(void)
 {
     ars_cpu_cache cache;
     for (int cpu = 0; cpu < end; cpu++) {
@@ -36,6 +40,16 @@ static void find_caches(int end)
             kinds[i].count++;
         }
     }
+}
+
+static int find_places(void)
+{
+    places = calloc((size_t)end, sizeof *places);
+    if (!places) return -1;
+    for (int cpu = 0; cpu < end; cpu++) {
+        if (ars_cpu_locate(cpu, &places[cpu]) < 0) places[cpu].core = -1;
+    }
+    return 0;
 }
 
 static const char *kind_name(const ars_cpu_cache *c)
@@ -94,12 +108,11 @@ static void print_caches(void)
 }
 
 /* The CPUs of one node as ranges; nothing for a node without. */
-static void print_node(int node, int end)
+static void print_node(int node)
 {
     int last = -2, from = -2, any = 0;
     for (int cpu = 0; cpu <= end; cpu++) {
-        ars_cpu_place place;
-        int here = cpu < end && ars_cpu_locate(cpu, &place) == 0 && place.node == node;
+        int here = cpu < end && places[cpu].core >= 0 && places[cpu].node == node;
         if (here && last != cpu - 1) {
             if (!any) printf("node %-5d CPUs", node);
             printf("%s%d", any++ ? "," : " ", cpu);
@@ -127,11 +140,10 @@ static void print_text(const ars_cpu_totals *t, uint64_t features)
     print_caches();
     printf("%-10s %zu bytes\n%-10s %zu bytes\n", "line", ars_cpu_cache_line(), "page",
            ars_cpu_page_size());
-    for (int cpu = 0; cpu < t->end; cpu++) {
-        ars_cpu_place place;
-        if (ars_cpu_locate(cpu, &place) == 0 && place.node > highest) highest = place.node;
+    for (int cpu = 0; cpu < end; cpu++) {
+        if (places[cpu].node > highest) highest = places[cpu].node;
     }
-    for (int node = 0; node <= highest; node++) print_node(node, t->end);
+    for (int node = 0; node <= highest; node++) print_node(node);
 }
 
 /* ---- JSON ---- */
@@ -158,11 +170,11 @@ static void print_json(const ars_cpu_totals *t, uint64_t features)
     }
     printf("],\"cpus\":[");
     comma = "";
-    for (int cpu = 0; cpu < t->end; cpu++) {
-        ars_cpu_place p;
-        if (ars_cpu_locate(cpu, &p) < 0) continue;
+    for (int cpu = 0; cpu < end; cpu++) {
+        const ars_cpu_place *p = &places[cpu];
+        if (p->core < 0) continue;
         printf("%s{\"cpu\":%d,\"core\":%d,\"package\":%d,\"node\":%d,\"allowed\":%s}", comma, cpu,
-               p.core, p.package, p.node, p.allowed ? "true" : "false");
+               p->core, p->package, p->node, p->allowed ? "true" : "false");
         comma = ",";
     }
     printf("]}\n");
@@ -185,11 +197,17 @@ int main(int argc, char **argv)
 
     options_parse(&cl, argc, argv);
     ars_cpu_count_all(&totals);
-    find_caches(totals.end);
+    end = totals.end;
+    if (find_places() < 0) {
+        fprintf(stderr, "cpu: out of memory\n");
+        return 1;
+    }
+    find_caches();
     if (json)
         print_json(&totals, ars_cpu_features());
     else
         print_text(&totals, ars_cpu_features());
+    free(places);
     if (fflush(stdout) || ferror(stdout)) {
         perror("cpu: stdout");
         return 1;
