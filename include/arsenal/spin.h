@@ -9,7 +9,9 @@
  * Test-and-test-and-set.  While the lock is held, waiters only read, so the
  * line stays shared until the holder writes it.  After an exchange that failed
  * another CPU has just won: pausing then, before looking again, keeps the line
- * with the winner for as long as it needs.
+ * with the winner for as long as it needs.  Who has waited for longer than a
+ * holder could need that runs gives up its processor from time to time: the
+ * holder has probably lost its own.
  *
  * Invariant: 'held' is 1 while somebody has the lock, else 0.  It goes from 0
  * to 1 by an exchange that found 0, so for one thread only.
@@ -18,6 +20,17 @@
 #include <arsenal/atomic.h>
 
 ARS_BEGIN_DECLS
+
+/* Private to the spinning headers: lets other threads of this CPU run. */
+ARS_API void ars__spin_yield(void);
+
+/* Private to the spinning headers: between two looks, of which this is the 'round'th. */
+ARS_INLINE void ars__spin_wait(unsigned round)
+{
+    ars_atomic_pause();
+    /* 64 pauses are 1 to 3 us: a hundred times what a few instructions take. */
+    if (round % 64 == 63) ars__spin_yield();
+}
 
 /* The field is private.  All-zero is unlocked. */
 typedef struct ars_spin {
@@ -47,8 +60,9 @@ ARS_INLINE void ars_spin_lock(ars_spin *spin)
 {
     /* Acquire: pairs with the release in ars_spin_unlock() of the holder before. */
     while (ars_atomic_u32_swap_acquire(&spin->held, 1) != 0) {
+        unsigned round = 0;
         for (int i = 0; i < 12; i++) ars_atomic_pause();
-        while (ars_atomic_u32_load_relaxed(&spin->held) != 0) ars_atomic_pause();
+        while (ars_atomic_u32_load_relaxed(&spin->held) != 0) ars__spin_wait(round++);
     }
 }
 

@@ -8,8 +8,9 @@
  *
  * Who arrives draws the next ticket and waits until it is served.  Only the one
  * whose turn it is can go on: if its thread is not running everybody waits for
- * it, so use this where no more threads contend than there are CPUs, and
- * <arsenal/spin.h> elsewhere.
+ * it, giving up their processors from time to time so that it can.  This is at
+ * its best where no more threads contend than there are CPUs; elsewhere take
+ * <arsenal/spin.h>.
  *
  * Waiters pause in proportion to how many are before them: who is far from
  * being served looks seldom.
@@ -19,7 +20,7 @@
  * drawn by one thread, except that they repeat after 2^32.
  */
 
-#include <arsenal/atomic.h>
+#include <arsenal/spin.h>
 
 ARS_BEGIN_DECLS
 
@@ -51,11 +52,12 @@ ARS_INLINE int ars_ticket_try(ars_ticket *lock)
 ARS_INLINE void ars_ticket_lock(ars_ticket *lock)
 {
     uint32_t mine = ars_atomic_u32_add_relaxed(&lock->next, 1), before;
+    unsigned round = 0;
     /* Acquire: pairs with the release in ars_ticket_unlock() of the holder before. */
     while ((before = mine - ars_atomic_u32_load_acquire(&lock->serving)) != 0) {
         /* Bounded: a holder is gone after so few instructions that more would only add delay. */
         uint32_t pauses = (before < 16 ? before : 16) * 8;
-        while (pauses-- > 0) ars_atomic_pause();
+        while (pauses-- > 0) ars__spin_wait(round++);
     }
 }
 

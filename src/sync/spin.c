@@ -1,6 +1,13 @@
 /* SPDX-License-Identifier: MIT */
-/* The exported twins of the inline functions of <arsenal/spin.h>. */
+/* Documented in <arsenal/spin.h>; with the exported twins of its inline functions. */
 #include <arsenal/atomic.h>
 #undef ARS_INLINE
 #define ARS_INLINE extern inline __attribute__((visibility("default")))
 #include <arsenal/spin.h>
+
+#include "os/os.h"
+
+void ars__spin_yield(void)
+{
+    (void)ars__os_thread_yield();
+}

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The exported twins of the inline functions of <arsenal/ticket.h>. */
-#include <arsenal/atomic.h>
+#include <arsenal/spin.h>
 #undef ARS_INLINE
 #define ARS_INLINE extern inline __attribute__((visibility("default")))
 #include <arsenal/ticket.h>

@@ -184,6 +184,11 @@ static inline void *model_ptr(uint64_t value)
 #define ars_atomic_u32_cas_acq_rel(a, e, v)                                                        \
     model_cas(MODEL_SITE(CAS, ACQ_REL), MODEL_AT(a), (e), (v))
 
+#define ars_atomic_u32_swap_release(a, v)                                                          \
+    model_u32(model_swap(MODEL_SITE(SWAP, RELEASE), MODEL_AT(a), (v)))
+#define ars_atomic_u32_cas_acquire(a, e, v)                                                        \
+    model_cas(MODEL_SITE(CAS, ACQUIRE), MODEL_AT(a), (e), (v))
+
 #define ars_atomic_u64_load_relaxed(a)     model_load(MODEL_SITE(LOAD, RELAXED), MODEL_AT(a))
 #define ars_atomic_u64_load_acquire(a)     model_load(MODEL_SITE(LOAD, ACQUIRE), MODEL_AT(a))
 #define ars_atomic_u64_load_seq_cst(a)     model_load(MODEL_SITE(LOAD, SEQ_CST), MODEL_AT(a))
