@@ -70,7 +70,8 @@ ARS_API uint64_t ars_cpu_features(void);
 /*
  * ars_cpu_mask() makes ars_cpu_features() tell only features in 'allowed' from
  * now on, so that tests reach the code for lesser CPUs.  ~0 allows all.  It
- * never adds a feature that is not there.
+ * never adds a feature that is not there, and takes away none but those that
+ * are not in 'allowed': AVX2 stays if only AVX goes.
  *
  * Returns what was allowed before.
  *
