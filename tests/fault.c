@@ -76,6 +76,9 @@ static const fault_error e_uring_register[] = {FOREVER(ARS_EINVAL), FOREVER(ARS_
 /* X(how, type, name, errors, parameters, arguments); how: a rule replaces the call, comes AFTER it, or is for a transfer; CHAOS: the call goes on to chaos.c. */
 #define SITES(X)                                                                                   \
     X(PLAIN, ars_time, now, e_none, (void), ())                                                    \
+    X(PLAIN, ars_time, now_coarse, e_none, (void), ())                                             \
+    X(PLAIN, ars_time, now_real, e_none, (void), ())                                               \
+    X(PLAIN, ars_time, now_thread, e_none, (void), ())                                             \
     X(PLAIN, size_t, page_size, e_none, (void), ())                                                \
     X(PLAIN, int, reserve, e_memory, (void **out, size_t size), (out, size))                       \
     X(AFTER, int, release, e_memory, (void *p, size_t size), (p, size))                            \

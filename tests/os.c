@@ -54,6 +54,9 @@ static ars__os_cpu_cache cpu_cache;
 
 #define CALLS(X)                                                                                   \
     X(now, ())                                                                                     \
+    X(now_coarse, ())                                                                              \
+    X(now_real, ())                                                                                \
+    X(now_thread, ())                                                                              \
     X(page_size, ())                                                                               \
     X(reserve, (&place, (size_t)1 << 62))                                                          \
     X(release, (buffer + 1, 4096))                                                                 \

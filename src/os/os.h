@@ -30,6 +30,11 @@ struct io_uring_params;
 /* Monotonic clock, ns.  Cannot fail. */
 ars_time ars__os_now(void);
 
+/* The same as of the system's last tick; nanoseconds since 1970 (UTC); the calling thread's CPU time.  Cannot fail. */
+ars_time ars__os_now_coarse(void);
+ars_time ars__os_now_real(void);
+ars_time ars__os_now_thread(void);
+
 /* ---- memory: all sizes and addresses in whole pages ---- */
 
 size_t ars__os_page_size(void);

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The life of a task, from go to its end.  Documented in <arsenal/task.h> and sched.h. */
+#include <arsenal/clock.h>
+
 #include <string.h>
 
 #include "base/point.h"
@@ -327,8 +329,7 @@ static const ars__wait_class sleep_class = {"sleep", sleep_interrupt};
 
 static ARS__NOINLINE int thread_sleep(ars_time deadline)
 {
-    uint32_t word = 0;
-    while (deadline > ars__os_now()) ars__os_futex_wait(&word, 0, deadline);
+    ars_thread_sleep(deadline);
     return 0;
 }
 

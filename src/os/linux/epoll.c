@@ -6,7 +6,6 @@
 
 #include <poll.h>
 #include <sys/epoll.h>
-#include <time.h>
 
 #include "os/linux/sys.h"
 
@@ -26,10 +25,8 @@ int ars__os_epoll_ctl(int ep, int op, int fd, struct epoll_event *ev)
 /* The deadline as a span from now on, never below 0. */
 static ars_time span_until(ars_time deadline)
 {
-    struct timespec now;
     if (deadline <= 0) return 0;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    ars_time span = deadline - ((ars_time)now.tv_sec * ARS_SECOND + now.tv_nsec);
+    ars_time span = deadline - ars__os_now();
     return span > 0 ? span : 0;
 }
 

@@ -1,0 +1,165 @@
+/* SPDX-License-Identifier: MIT */
+#include "test.h"
+
+#include <arsenal/atomic.h>
+#include <arsenal/cpu.h>
+#include <arsenal/ticks.h>
+
+#include <pthread.h>
+
+#include "fault.h"
+
+static void ticks_go_on(void)
+{
+    uint64_t last = ars_ticks_ordered(), first = last;
+    for (int i = 0; i < 100000; i++) {
+        uint64_t raw = ars_ticks(), now = ars_ticks_ordered();
+        CHECK(now >= last);
+        if (ars_ticks_steady()) CHECK(raw >= last && raw <= now);
+        last = now;
+    }
+    CHECK(last > first);
+}
+
+/* A reading is the monotonic clock's, within the error that the clock admits to. */
+static ars_time reads(ars_fastclock *clock)
+{
+    ars_time last = clock->ars__last, before = ars_now(), now = ars_fastclock_now(clock);
+    ars_time after = ars_now(), error = ars_fastclock_error(clock);
+    CHECK(error >= 0);
+    if (now < before - error || now > after + error)
+        FAIL("%lld is not in %lld to %lld, +- %lld", (long long)now, (long long)before,
+             (long long)after, (long long)error);
+    CHECK(now >= last);
+    return now;
+}
+
+static void agrees_with_the_monotonic(void)
+{
+    ars_fastclock clock = {0};
+    ars_time until = ars_after(test_times(2000, 300) * ARS_MILLISECOND), least = ARS_FOREVER;
+    long n = 0;
+    while (reads(&clock) < until) {
+        n++;
+        if (clock.ars__hold && clock.ars__error < least) least = clock.ars__error;
+    }
+    CHECK(n > 100);
+    if (ars_ticks_steady()) CHECK(least < 10 * ARS_MICROSECOND);
+}
+
+/* Seldom: each reading is a new anchor; and at once after a pause. */
+static void agrees_after_pauses(void)
+{
+    for (ars_time pause = 1; pause < 40 * ARS_MILLISECOND; pause *= 3) {
+        ars_fastclock clock = {0};
+        for (int i = 0; i < 6; i++) {
+            reads(&clock);
+            ars_thread_sleep(ars_after(pause));
+        }
+        for (int i = 0; i < 100; i++) reads(&clock);
+    }
+}
+
+static ars_atomic_u32 over;
+
+static void *burn(void *arg)
+{
+    (void)arg;
+    while (!ars_atomic_u32_load_relaxed(&over)) {}
+    return NULL;
+}
+
+/* More threads than CPUs: readings are interrupted in the midst, the first ones too. */
+static void agrees_under_preemption(void)
+{
+    enum { THREADS = 6 };
+    pthread_t threads[THREADS];
+    ars_atomic_u32_store_relaxed(&over, 0);
+    for (int i = 0; i < THREADS; i++) CHECK(pthread_create(&threads[i], NULL, burn, NULL) == 0);
+    ars_time until = ars_after(test_times(1500, 200) * ARS_MILLISECOND);
+    while (ars_now() < until) {
+        ars_fastclock clock = {0};
+        for (int i = 0; i < 20000; i++) reads(&clock);
+    }
+    ars_atomic_u32_store_relaxed(&over, 1);
+    for (int i = 0; i < THREADS; i++) pthread_join(threads[i], NULL);
+}
+
+static void what_was_wrong_is_admitted(void)
+{
+    ars_fastclock clock = {0};
+    ars_time until = ars_after(3 * ARS_MILLISECOND);
+    while (ars_now() < until) reads(&clock);
+    if (!clock.ars__hold) return test_skipped("the counter is not steady here");
+    /* As if found so much off: what the clock says next is corrected, and admitted. */
+    clock.ars__base -= 400;
+    clock.ars__last -= 400;
+    clock.ars__hold = 1;
+    reads(&clock);
+    CHECK(ars_fastclock_error(&clock) >= 300);
+    reads(&clock);
+}
+
+/* A counter whose rate became another, or that was set: found at the next anchor, then measured anew. */
+static void another_counter_is_found(void)
+{
+    static const struct {
+        double rate;
+        int64_t shift;
+    } table[] = {{2, 0}, {.5, 0}, {1.01, 0}, {.99, 0}, {1, -1000000000}, {1, 1000000000}};
+    for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
+        ars_fastclock clock = {0};
+        ars_time until = ars_after(20 * ARS_MILLISECOND);
+        while (ars_now() < until) reads(&clock);
+        if (!clock.ars__hold) return test_skipped("the counter is not steady here");
+        clock.ars__rate = (uint64_t)((double)clock.ars__rate * table[i].rate);
+        clock.ars__at += (uint64_t)table[i].shift;
+        clock.ars__from += (uint64_t)table[i].shift;
+        ars_thread_sleep(ars_after(2 * ARS_MILLISECOND));
+        until = ars_after(3 * ARS_MILLISECOND);
+        reads(&clock);
+        CHECK_EQ(clock.ars__hold, 0);
+        while (ars_now() < until) reads(&clock);
+        CHECK(clock.ars__hold > 0);
+    }
+}
+
+static void falls_back_without_a_steady_counter(void)
+{
+#ifdef __x86_64__
+    uint64_t before = ars_cpu_mask(ars_cpu_features() & ~ARS_CPU_TSC_INVARIANT);
+    ars_fastclock clock = {0};
+    CHECK_EQ(ars_ticks_steady(), 0);
+    for (int i = 0; i < 10000; i++) {
+        reads(&clock);
+        CHECK_EQ(clock.ars__hold, 0);
+    }
+    CHECK_EQ(ars_fastclock_error(&clock), 0);
+    ars_cpu_mask(before);
+    if (!ars_ticks_steady()) test_skipped("the counter is not steady here");
+#else
+    CHECK_EQ(ars_ticks_steady(), 1);
+#endif
+}
+
+/* The monotonic clock is all but at its end: nothing overflows. */
+static void far_in_the_future(void)
+{
+    ars_fastclock clock = {0};
+    ars_time far = 9000000000 * ARS_SECOND;
+    fault_at("now", 1, far, -1);
+    for (int i = 0; i < 1000; i++) CHECK_EQ(ars_fastclock_now(&clock), far);
+    fault_reset();
+}
+
+static const test_case cases[] = {
+    {"ticks_go_on", ticks_go_on},
+    {"agrees_with_the_monotonic", agrees_with_the_monotonic},
+    {"agrees_after_pauses", agrees_after_pauses},
+    {"agrees_under_preemption", agrees_under_preemption},
+    {"what_was_wrong_is_admitted", what_was_wrong_is_admitted},
+    {"another_counter_is_found", another_counter_is_found},
+    {"falls_back_without_a_steady_counter", falls_back_without_a_steady_counter},
+    {"far_in_the_future", far_in_the_future},
+};
+TEST_MAIN(cases)
