@@ -9,7 +9,7 @@
  * other clocks are for other things: ars_now_coarse() for a time that may be
  * some milliseconds old and costs a quarter, ars_now_real() for dates,
  * ars_now_thread() for what a thread has used of a CPU.  For less than 20 ns a
- * reading there is <arsenal/ticks.h>.
+ * reading there is <arsenal/ticks.h>; dates as text are in <arsenal/date.h>.
  */
 
 #include <arsenal/base.h>
