@@ -1,15 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 #include <arsenal/mutex.h>
 #include <arsenal/run.h>
-#include <arsenal/rwlock.h>
+#include <arsenal/thread_mutex.h>
 #include <pthread.h>
 
 #include "bench.h"
 
 /*
- *   mutex.pair      lock and unlock, uncontended: ns a pair
- *   lock.rw.read    the same for reading
- *   lock.rw.write   the same for writing
+ *   mutex.pair          lock and unlock, uncontended: ns a pair
+ *   mutex.pair.thread   the same by a plain thread, also of the mutex that is for threads only
  */
 
 /* ---- arsenal: in a task ---- */
@@ -27,28 +26,6 @@ static int mutex_pairs(uint64_t n)
         int rc = ars_mutex_lock(&mutex, ARS_FOREVER);
         if (rc < 0) return rc;
         ars_mutex_unlock(&mutex);
-    }
-    return 0;
-}
-
-static int read_pairs(uint64_t n)
-{
-    ars_rwlock lock = {0};
-    for (; n; n--) {
-        int rc = ars_rwlock_read_lock(&lock, ARS_FOREVER);
-        if (rc < 0) return rc;
-        ars_rwlock_read_unlock(&lock);
-    }
-    return 0;
-}
-
-static int write_pairs(uint64_t n)
-{
-    ars_rwlock lock = {0};
-    for (; n; n--) {
-        int rc = ars_rwlock_write_lock(&lock, ARS_FOREVER);
-        if (rc < 0) return rc;
-        ars_rwlock_write_unlock(&lock);
     }
     return 0;
 }
@@ -97,26 +74,30 @@ static double pthread_pairs(uint64_t n, void *arg)
     return bench_now() - began;
 }
 
-static double pthread_read(uint64_t n, void *arg)
+/* ---- the mutex of threads ---- */
+
+static double thread_mutex(uint64_t n, void *arg)
 {
-    static pthread_rwlock_t lock = PTHREAD_RWLOCK_INITIALIZER;
+    static ars_thread_mutex mutex;
     (void)arg;
     double began = bench_now();
     for (; n; n--) {
-        pthread_rwlock_rdlock(&lock);
-        pthread_rwlock_unlock(&lock);
+        if (ars_thread_mutex_lock(&mutex, ARS_FOREVER) < 0) return -1;
+        ars_thread_mutex_unlock(&mutex);
     }
     return bench_now() - began;
 }
 
-static double pthread_write(uint64_t n, void *arg)
+static double thread_mutex_called(uint64_t n, void *arg)
 {
-    static pthread_rwlock_t lock = PTHREAD_RWLOCK_INITIALIZER;
+    static ars_thread_mutex mutex;
+    int (*volatile const lock)(ars_thread_mutex *, ars_time) = ars_thread_mutex_lock;
+    int (*volatile const unlock)(ars_thread_mutex *) = ars_thread_mutex_unlock;
     (void)arg;
     double began = bench_now();
     for (; n; n--) {
-        pthread_rwlock_wrlock(&lock);
-        pthread_rwlock_unlock(&lock);
+        if (lock(&mutex, ARS_FOREVER) < 0) return -1;
+        unlock(&mutex);
     }
     return bench_now() - began;
 }
@@ -141,8 +122,6 @@ static double limit_pairs(uint64_t n, void *arg)
 int main(int argc, char **argv)
 {
     static int (*mutex)(uint64_t) = mutex_pairs;
-    static int (*reads)(uint64_t) = read_pairs;
-    static int (*writes)(uint64_t) = write_pairs;
     const char *v = ars_version();
     pthread_t thread;
     if (pthread_create(&thread, NULL, nothing, NULL) || pthread_join(thread, NULL)) return 1;
@@ -152,10 +131,11 @@ int main(int argc, char **argv)
         {"mutex.pair", "pthread", NULL, NULL, NULL, pthread_pairs, NULL, 0, 0},
         {"mutex.pair.thread", "arsenal", v, "plain thread", NULL, arsenal_thread, &mutex, 0, 0},
         {"mutex.pair.thread", "pthread", NULL, NULL, NULL, pthread_pairs, NULL, 0, 0},
-        {"lock.rw.read", "arsenal", v, "task", NULL, arsenal, &reads, 0, 0},
-        {"lock.rw.read", "pthread", NULL, NULL, NULL, pthread_read, NULL, 0, 0},
-        {"lock.rw.write", "arsenal", v, "task", NULL, arsenal, &writes, 0, 0},
-        {"lock.rw.write", "pthread", NULL, NULL, NULL, pthread_write, NULL, 0, 0},
+        {"mutex.pair.thread", "arsenal:thread_mutex", v, "inlined", NULL, thread_mutex, NULL, 0, 0},
+        {"mutex.pair.thread", "arsenal:thread_mutex_called", v, NULL, NULL, thread_mutex_called,
+         NULL, 0, 0},
+        {"mutex.pair.thread", "limit:cas", NULL, "two compare-and-swaps", NULL, limit_pairs, NULL,
+         0, 0},
     };
     return bench_main(argc, argv, table, sizeof table / sizeof *table);
 }

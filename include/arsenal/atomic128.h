@@ -82,8 +82,16 @@ ARS_INLINE int ars_atomic_u128_usable(void)
 #endif
 }
 
-/* Sequentially consistent on every CPU.  The pair in '*expected' is always one that was there at one time. */
-ARS_INLINE int ars__atomic_u128_cas(ars_atomic_u128 *a, ars_u128 *expected, ars_u128 v)
+/*
+ * ars_atomic_u128_cas_ORDER() puts 'v' there if '*expected' is there.  ORDER is
+ * relaxed, acquire, release, acq_rel or seq_cst: what the caller needs; the
+ * instructions give the strongest at one price.
+ *
+ * Returns 1, or 0 with what is there in '*expected'.
+ *
+ * Suspends: no.  Allocates: no.  Callable from: anywhere.
+ */
+ARS_INLINE int ars_atomic_u128_cas_seq_cst(ars_atomic_u128 *a, ars_u128 *expected, ars_u128 v)
 {
 #if ARS__ATOMIC128_TSAN
     __tsan_release(a);
@@ -141,25 +149,15 @@ ARS_INLINE int ars__atomic_u128_cas(ars_atomic_u128 *a, ars_u128 *expected, ars_
     return done;
 }
 
-/*
- * ars_atomic_u128_cas_ORDER() puts 'v' there if '*expected' is there.  ORDER is
- * relaxed, acquire, release, acq_rel or seq_cst: what the caller needs; the
- * instructions give the strongest at one price.
- *
- * Returns 1, or 0 with what is there in '*expected'.
- *
- * Suspends: no.  Allocates: no.  Callable from: anywhere.
- */
 #define ARS__ATOMIC128_CAS(ORDER)                                                                  \
     ARS_INLINE int ars_atomic_u128_cas_##ORDER(ars_atomic_u128 *a, ars_u128 *expected, ars_u128 v) \
     {                                                                                              \
-        return ars__atomic_u128_cas(a, expected, v);                                               \
+        return ars_atomic_u128_cas_seq_cst(a, expected, v);                                        \
     }
 ARS__ATOMIC128_CAS(relaxed)
 ARS__ATOMIC128_CAS(acquire)
 ARS__ATOMIC128_CAS(release)
 ARS__ATOMIC128_CAS(acq_rel)
-ARS__ATOMIC128_CAS(seq_cst)
 #undef ARS__ATOMIC128_CAS
 
 /*
@@ -186,7 +184,7 @@ ARS_INLINE ars_u128 ars_atomic_u128_peek(const ars_atomic_u128 *a)
 ARS_INLINE ars_u128 ars_atomic_u128_load_seq_cst(ars_atomic_u128 *a)
 {
     ars_u128 v = {0, 0};
-    (void)ars__atomic_u128_cas(a, &v, v);
+    (void)ars_atomic_u128_cas_seq_cst(a, &v, v);
     return v;
 }
 
@@ -199,7 +197,7 @@ ARS_INLINE ars_u128 ars_atomic_u128_load_seq_cst(ars_atomic_u128 *a)
 ARS_INLINE ars_u128 ars_atomic_u128_swap_seq_cst(ars_atomic_u128 *a, ars_u128 v)
 {
     ars_u128 was = ars_atomic_u128_peek(a);
-    while (!ars__atomic_u128_cas(a, &was, v)) {}
+    while (!ars_atomic_u128_cas_seq_cst(a, &was, v)) {}
     return was;
 }
 

@@ -65,7 +65,7 @@ ARS_INLINE void ars_seqlock_write_begin(ars_seqlock *lock)
     uint32_t was = ars_atomic_u32_load_relaxed(&lock->sequence);
     for (;;) {
         if (was & 1) {
-            ars__spin_wait(round++);
+            ars_spin_wait(round++);
             was = ars_atomic_u32_load_relaxed(&lock->sequence);
         } else if (ars_atomic_u32_cas_acquire(&lock->sequence, &was, was + 1)) {
             /* Acquire: pairs with the release in ars_seqlock_write_end() of the writer before. */
@@ -99,7 +99,7 @@ ARS_INLINE uint32_t ars_seqlock_read_begin(const ars_seqlock *lock)
         /* Acquire: pairs with the release in ars_seqlock_write_end(). */
         uint32_t first = ars_atomic_u32_load_acquire(&lock->sequence);
         if (!(first & 1)) return first;
-        ars__spin_wait(round);
+        ars_spin_wait(round);
     }
 }
 

@@ -21,15 +21,26 @@
 
 ARS_BEGIN_DECLS
 
-/* Private to the spinning headers: lets other threads of this CPU run. */
-ARS_API void ars__spin_yield(void);
+/*
+ * ars_spin_yield() lets other threads of this CPU run, among them perhaps the
+ * one that is waited for.
+ *
+ * Suspends: no.  Allocates: no.  Callable from: anywhere.
+ */
+ARS_API void ars_spin_yield(void);
 
-/* Private to the spinning headers: between two looks, of which this is the 'round'th. */
-ARS_INLINE void ars__spin_wait(unsigned round)
+/*
+ * ars_spin_wait() is what to do between two looks at a word that another thread
+ * will change soon: it pauses, and each 64th time, by 'round', which the caller
+ * counts up from 0, it yields.
+ *
+ * Suspends: no.  Allocates: no.  Callable from: anywhere.
+ */
+ARS_INLINE void ars_spin_wait(unsigned round)
 {
     ars_atomic_pause();
     /* 64 pauses are 1 to 3 us: a hundred times what a few instructions take. */
-    if (round % 64 == 63) ars__spin_yield();
+    if (round % 64 == 63) ars_spin_yield();
 }
 
 /* The field is private.  All-zero is unlocked. */
@@ -62,7 +73,7 @@ ARS_INLINE void ars_spin_lock(ars_spin *spin)
     while (ars_atomic_u32_swap_acquire(&spin->held, 1) != 0) {
         unsigned round = 0;
         for (int i = 0; i < 12; i++) ars_atomic_pause();
-        while (ars_atomic_u32_load_relaxed(&spin->held) != 0) ars__spin_wait(round++);
+        while (ars_atomic_u32_load_relaxed(&spin->held) != 0) ars_spin_wait(round++);
     }
 }
 

@@ -56,7 +56,7 @@ ARS_INLINE void ars_spin_rw_read_lock(ars_spin_rw *lock)
 {
     while (!ars_spin_rw_read_try(lock)) {
         unsigned round = 0;
-        while (ars_atomic_u32_load_relaxed(&lock->writer) != 0) ars__spin_wait(round++);
+        while (ars_atomic_u32_load_relaxed(&lock->writer) != 0) ars_spin_wait(round++);
     }
 }
 
@@ -102,10 +102,10 @@ ARS_INLINE void ars_spin_rw_write_lock(ars_spin_rw *lock)
     unsigned round = 0;
     /* Acquires too: pairs with the release in ars_spin_rw_write_unlock() of the writer before. */
     while (ars_atomic_u32_swap_seq_cst(&lock->writer, 1) != 0) {
-        while (ars_atomic_u32_load_relaxed(&lock->writer) != 0) ars__spin_wait(round++);
+        while (ars_atomic_u32_load_relaxed(&lock->writer) != 0) ars_spin_wait(round++);
     }
     /* Acquires too: pairs with the release in ars_spin_rw_read_unlock(). */
-    while (ars_atomic_u32_load_seq_cst(&lock->readers) != 0) ars__spin_wait(round++);
+    while (ars_atomic_u32_load_seq_cst(&lock->readers) != 0) ars_spin_wait(round++);
 }
 
 /*

@@ -38,9 +38,12 @@ typedef struct ars_thread_mutex {
 
 enum { ARS__THREAD_MUTEX_FREE, ARS__THREAD_MUTEX_HELD, ARS__THREAD_MUTEX_SLEPT };
 
-/* Private: the mutex was not free; and not just HELD, but 'was'. */
-ARS_API ARS_MUST_USE int ars__thread_mutex_wait(ars_thread_mutex *mutex, ars_time deadline);
-ARS_API int ars__thread_mutex_wake(ars_thread_mutex *mutex, uint32_t was);
+/*
+ * What is left of lock and unlock, which they call: the mutex was not free, and
+ * not just held, but 'was'.
+ */
+ARS_API ARS_MUST_USE int ars_thread_mutex_lock_slow(ars_thread_mutex *mutex, ars_time deadline);
+ARS_API int ars_thread_mutex_unlock_slow(ars_thread_mutex *mutex, uint32_t was);
 
 /*
  * ars_thread_mutex_lock() locks the mutex, waiting for it until 'deadline'.
@@ -55,7 +58,7 @@ ARS_INLINE ARS_MUST_USE int ars_thread_mutex_lock(ars_thread_mutex *mutex, ars_t
     uint32_t word = ARS__THREAD_MUTEX_FREE;
     /* Acquire: pairs with the release of the unlock before. */
     if (ars_atomic_u32_cas_acquire(&mutex->word, &word, ARS__THREAD_MUTEX_HELD)) return 0;
-    return ars__thread_mutex_wait(mutex, deadline);
+    return ars_thread_mutex_lock_slow(mutex, deadline);
 }
 
 /*
@@ -70,7 +73,7 @@ ARS_INLINE int ars_thread_mutex_unlock(ars_thread_mutex *mutex)
 {
     /* Release: pairs with the acquire of the next lock. */
     uint32_t was = ars_atomic_u32_swap_release(&mutex->word, ARS__THREAD_MUTEX_FREE);
-    return was == ARS__THREAD_MUTEX_HELD ? 0 : ars__thread_mutex_wake(mutex, was);
+    return was == ARS__THREAD_MUTEX_HELD ? 0 : ars_thread_mutex_unlock_slow(mutex, was);
 }
 
 ARS_END_DECLS

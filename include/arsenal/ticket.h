@@ -57,7 +57,7 @@ ARS_INLINE void ars_ticket_lock(ars_ticket *lock)
     while ((before = mine - ars_atomic_u32_load_acquire(&lock->serving)) != 0) {
         /* Bounded: a holder is gone after so few instructions that more would only add delay. */
         uint32_t pauses = (before < 16 ? before : 16) * 8;
-        while (pauses-- > 0) ars__spin_wait(round++);
+        while (pauses-- > 0) ars_spin_wait(round++);
     }
 }
 

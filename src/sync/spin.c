@@ -7,7 +7,7 @@
 
 #include "os/os.h"
 
-void ars__spin_yield(void)
+void ars_spin_yield(void)
 {
     (void)ars__os_thread_yield();
 }

@@ -18,7 +18,7 @@ enum {
     SLEPT = ARS__THREAD_MUTEX_SLEPT
 };
 
-int ars__thread_mutex_wait(ars_thread_mutex *mutex, ars_time deadline)
+int ars_thread_mutex_lock_slow(ars_thread_mutex *mutex, ars_time deadline)
 {
     int rc = 0;
     if (deadline == 0) return ARS_ETIMEDOUT;
@@ -39,7 +39,7 @@ int ars__thread_mutex_wait(ars_thread_mutex *mutex, ars_time deadline)
     return 0;
 }
 
-int ars__thread_mutex_wake(ars_thread_mutex *mutex, uint32_t was)
+int ars_thread_mutex_unlock_slow(ars_thread_mutex *mutex, uint32_t was)
 {
     if (was == FREE) return ARS_EPERM;
     /* The address only: whoever has it now may have freed the memory. */
