@@ -33,7 +33,8 @@ static uint64_t next_random(void)
 /* What a slab must do, done by remembering every object: alignment, no overlap, kept generation. */
 static void random_against_reference(void)
 {
-    enum { MOST = 3000, STEPS = 100000 };
+    enum { MOST = 3000 };
+    const unsigned steps = (unsigned)test_times(100000, 20000);
     static object *live[MOST];
     static const struct {
         size_t size, align;
@@ -45,7 +46,7 @@ static void random_against_reference(void)
         ars_alloc_tracker_init(&tracker, NULL);
         ars__slab_init(&slab, &tracker.alloc, size, align);
         CHECK_EQ(ars_alloc_tracker_stats(&tracker).bytes, 0);
-        for (unsigned step = 0; step < STEPS; step++) {
+        for (unsigned step = 0; step < steps; step++) {
             int growing = (step / 10000) % 2 == 0;
             if (n < most && (n == 0 || next_random() % 8 < (growing ? 5 : 3))) {
                 object *o = ars__slab_get(&slab);

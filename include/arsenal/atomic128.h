@@ -26,7 +26,7 @@
 
 #include <arsenal/atomic.h>
 
-#if defined(__x86_64__) || defined(__aarch64__) || defined(__GCC_HAVE_SYNC_COMPARE_AND_SWAP_16)
+#if defined(__x86_64__) || defined(__aarch64__) || defined(__s390x__)
 #define ARS_HAVE_ATOMIC128 1
 #else
 #define ARS_HAVE_ATOMIC128 0
@@ -139,7 +139,11 @@ ARS_INLINE int ars_atomic_u128_cas_seq_cst(ars_atomic_u128 *a, ars_u128 *expecte
     both old, found, put;
     __builtin_memcpy(&old, expected, sizeof old);
     __builtin_memcpy(&put, &v, sizeof put);
-    found = __sync_val_compare_and_swap((both *)(void *)a, old, put);
+    found = old;
+    __asm__ volatile("cdsg %[found], %[put], %[a]"
+                     : [found] "+d"(found), [a] "+QS"(*a)
+                     : [put] "d"(put)
+                     : "cc", "memory");
     __builtin_memcpy(expected, &found, sizeof found);
     int done = found == old;
 #endif

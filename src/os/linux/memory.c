@@ -19,8 +19,7 @@ size_t ars__os_page_size(void)
 
 int ars__os_reserve(void **out, size_t size)
 {
-    long p = ARS__SYS(SYS_mmap, 0, size, PROT_READ | PROT_WRITE,
-                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    long p = ars__sys_mmap(size, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     /* EAGAIN: over RLIMIT_MEMLOCK under mlockall().  To the caller that is no memory, too. */
     if (p == ARS_EAGAIN) return ARS_ENOMEM;
     if (p < 0 && p >= -4095) return (int)p;

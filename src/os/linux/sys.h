@@ -13,6 +13,7 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/mman.h>
 #include <sys/syscall.h>
 
 #include "base/san.h"
@@ -22,6 +23,18 @@ long ars__sys(long number, long a, long b, long c, long d, long e, long f);
 #define ARS__SYS_N(n, a, b, c, d, e, f, ...)                                                       \
     ars__sys((n), (long)(a), (long)(b), (long)(c), (long)(d), (long)(e), (long)(f))
 #define ARS__SYS(...) ARS__SYS_N(__VA_ARGS__, 0, 0, 0, 0, 0, 0, 0)
+
+/* Readable and writable.  On s390x the call takes its arguments in memory. */
+static inline long ars__sys_mmap(size_t size, int flags, int fd, uint64_t offset)
+{
+#if defined(__s390x__)
+    const unsigned long in[] = {
+        0, size, PROT_READ | PROT_WRITE, (unsigned long)flags, (unsigned long)fd, offset};
+    return ARS__SYS(SYS_mmap, in);
+#else
+    return ARS__SYS(SYS_mmap, 0, size, PROT_READ | PROT_WRITE, flags, fd, offset);
+#endif
+}
 
 /* What kernels know that Debian's headers (6.1) do not; numbers are the same on all CPUs. */
 enum {

@@ -24,8 +24,7 @@ int ars__os_uring_register(int ring, unsigned op, void *arg, unsigned n)
 
 int ars__os_uring_map(void **out, int ring, size_t size, uint64_t offset)
 {
-    long p = ARS__SYS(SYS_mmap, 0, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE, ring,
-                      offset);
+    long p = ars__sys_mmap(size, MAP_SHARED | MAP_POPULATE, ring, offset);
     if (p < 0 && p >= -4095) return (int)p;
     *out = (void *)p;
     return 0;
