@@ -108,6 +108,14 @@ static void ranks_are_exact(void)
     clear();
     for (int i = 1; i <= 10; i++) ars_histogram_record_n(&h, i, 100);
     for (int i = 1; i <= 1000; i++) CHECK_EQ(ars_histogram_at(&h, i / 10.), (i + 99) / 100);
+    /* The i-th of n is at i/n, however that is rounded. */
+    clear();
+    for (int n = 1; n < 256; n++) {
+        ars_histogram_record(&h, n);
+        for (int i = 1; i <= n; i++) CHECK_EQ(ars_histogram_at(&h, 100. * i / n), i);
+    }
+    clear();
+    ars_histogram_record(&h, 1);
     CHECK_EQ(ars_histogram_at(&h, 0. / ars_histogram_mean(&other)), 1);
 }
 

@@ -129,7 +129,7 @@ static int worker_new(ars_runtime *rt, uint32_t id)
     rt->workers[id] = w;
     w->rt = rt;
     w->id = id;
-    w->random = UINT64_C(0x9e3779b97f4a7c15) * (id + 1);
+    w->random.state = UINT64_C(0x9e3779b97f4a7c15) * (id + 1);
     w->tuning = tuning_of(config->strategies ? config->strategies[id] : config->strategy);
     ars__slab_cache_init(&w->tasks, &rt->task_slab);
     ars__slab_cache_init(&w->groups, &rt->group_slab);

@@ -22,6 +22,7 @@
  */
 
 #include <arsenal/deque.h>
+#include <arsenal/rng.h>
 #include <arsenal/run.h>
 #include <arsenal/scope.h>
 #include <arsenal/spin.h>
@@ -333,7 +334,7 @@ struct ars__worker {
     ars__poller *poller;
     uint64_t born, started, died, switches; /* tasks; 'died' here, wherever they were born */
     uint64_t room;                          /* stacks that the pool has address space for */
-    uint64_t random;
+    ars_wyrand random;
     uint64_t serials; /* groups made */
     ars__tuning tuning;
     uint32_t id;

@@ -30,18 +30,16 @@ enum {
 
 /* ---- random numbers ---- */
 
-/* wyrand; its address is not kept, so it may be another thread's after a park. */
-static _Thread_local uint64_t seed;
+/* Its address is not kept, so it may be another thread's after a park. */
+static _Thread_local ars_wyrand seed;
 
 static uint64_t random_bits(void)
 {
-    uint64_t s = seed;
-    if (ARS__UNLIKELY(s == 0)) s = (uint64_t)(uintptr_t)&seed ^ (uint64_t)ars__os_now();
-    s += UINT64_C(0xa0761d6478bd642f);
-    seed = s;
-    __extension__ typedef unsigned __int128 wide;
-    wide m = (wide)s * (s ^ UINT64_C(0xe7037ed1a0b428db));
-    return (uint64_t)m ^ (uint64_t)(m >> 64);
+    ars_wyrand g = seed;
+    if (ARS__UNLIKELY(g.state == 0)) g.state = (uint64_t)(uintptr_t)&seed ^ (uint64_t)ars__os_now();
+    uint64_t bits = ars_wyrand_next(&g);
+    seed = g;
+    return bits;
 }
 
 /* ---- cases ---- */

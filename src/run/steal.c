@@ -197,14 +197,10 @@ ars__task *ars__sched_oldest(ars__worker *w)
     return rc ? task : queue_take(w, 1);
 }
 
-static uint64_t random_next(ars__worker *w)
+/* Whom to look at first; that some are likelier by 2^-32 is nothing here. */
+static uint32_t random_below(ars__worker *w, uint32_t bound)
 {
-    uint64_t x = w->random;
-    x ^= x << 13;
-    x ^= x >> 7;
-    x ^= x << 17;
-    w->random = x;
-    return x;
+    return (uint32_t)((ars_wyrand_next(&w->random) >> 32) * bound >> 32);
 }
 
 ars__task *ars__sched_steal(ars__worker *w)
@@ -212,7 +208,7 @@ ars__task *ars__sched_steal(ars__worker *w)
     ars_runtime *rt = w->rt;
     ars__task *task = queue_take(w, BATCH);
     if (task || rt->n == 1) return task;
-    uint32_t at = (uint32_t)(random_next(w) % rt->n);
+    uint32_t at = random_below(w, rt->n);
     for (uint32_t i = 0; i < rt->n; i++, at = at + 1 == rt->n ? 0 : at + 1) {
         ars__worker *victim = rt->workers[at];
         if (victim == w || ars_deque_size(&victim->deque) == 0) continue;
