@@ -5,6 +5,7 @@
 #define ARS_INLINE extern inline __attribute__((visibility("default")))
 #include <arsenal/thread_mutex.h>
 
+#include "base/san.h"
 #include "os/os.h"
 
 /* 1 to 2 us: less than a sleep and a wake-up cost. */
@@ -18,6 +19,13 @@ enum {
     SLEPT = ARS__THREAD_MUTEX_SLEPT
 };
 
+/* The inlined unlock is instrumented, and so is its release at the word; this here is not. */
+static int taken(ars_thread_mutex *mutex)
+{
+    ars__san_acquire(&mutex->word);
+    return 0;
+}
+
 int ars_thread_mutex_lock_slow(ars_thread_mutex *mutex, ars_time deadline)
 {
     int rc = 0;
@@ -26,7 +34,8 @@ int ars_thread_mutex_lock_slow(ars_thread_mutex *mutex, ars_time deadline)
         if (i > 0) ars_atomic_pause();
         uint32_t word = ars_atomic_u32_load_relaxed(&mutex->word);
         /* Acquire: pairs with the release of the unlock before. */
-        if (word == FREE && ars_atomic_u32_cas_acquire(&mutex->word, &word, HELD)) return 0;
+        if (word == FREE && ars_atomic_u32_cas_acquire(&mutex->word, &word, HELD))
+            return taken(mutex);
         /* Others sleep already: its holders need long. */
         if (word == SLEPT) break;
     }
@@ -36,7 +45,7 @@ int ars_thread_mutex_lock_slow(ars_thread_mutex *mutex, ars_time deadline)
         /* Interrupted, woken while another was faster, or out of time: the word decides. */
         rc = ars__os_futex_wait(&mutex->word.ars__v, SLEPT, deadline);
     }
-    return 0;
+    return taken(mutex);
 }
 
 int ars_thread_mutex_unlock_slow(ars_thread_mutex *mutex, uint32_t was)
