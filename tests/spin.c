@@ -1,9 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 #include "test.h"
 
+#include <arsenal/seqlock.h>
 #include <arsenal/spin.h>
+#include <arsenal/spin_rw.h>
+#include <arsenal/ticket.h>
 
 #include <pthread.h>
+#include <unistd.h>
+
+#include "fault.h"
 
 enum { THREADS = 4, ROUNDS = 300000 };
 
@@ -57,8 +63,62 @@ static void excludes(void)
     CHECK_EQ(right, THREADS * ROUNDS);
 }
 
+/* ---- a holder that does not run ---- */
+
+static ars_ticket tickets;
+static ars_spin_rw rw;
+static ars_seqlock seq;
+
+static void *spins(void *arg)
+{
+    uint64_t word = 0;
+    switch ((uintptr_t)arg) {
+    case 0:
+        ars_spin_lock(&lock);
+        ars_spin_unlock(&lock);
+        break;
+    case 1:
+        ars_ticket_lock(&tickets);
+        ars_ticket_unlock(&tickets);
+        break;
+    case 2:
+        ars_spin_rw_read_lock(&rw);
+        ars_spin_rw_read_unlock(&rw);
+        break;
+    case 3:
+        ars_spin_rw_write_lock(&rw);
+        ars_spin_rw_write_unlock(&rw);
+        break;
+    case 4: ars_seqlock_load(&seq, &word, &word, 0); break;
+    default: ars_seqlock_store(&seq, &word, &word, 0); break;
+    }
+    return NULL;
+}
+
+/* Each of the spinning headers ends in the same: who waits lets others run. */
+static void gives_way(void)
+{
+    for (uintptr_t i = 0; i < 6; i++) {
+        pthread_t thread;
+        ars_spin_lock(&lock);
+        ars_ticket_lock(&tickets);
+        ars_spin_rw_write_lock(&rw);
+        ars_seqlock_write_begin(&seq);
+        uint64_t before = fault_counts("thread_yield");
+        CHECK(pthread_create(&thread, NULL, spins, (void *)i) == 0);
+        for (int ms = 0; ms < 20000 && fault_counts("thread_yield") == before; ms++) usleep(1000);
+        CHECK(fault_counts("thread_yield") > before);
+        ars_spin_unlock(&lock);
+        ars_ticket_unlock(&tickets);
+        ars_spin_rw_write_unlock(&rw);
+        ars_seqlock_write_end(&seq);
+        CHECK(pthread_join(thread, NULL) == 0);
+    }
+}
+
 static const test_case cases[] = {
     {"tries", tries},
     {"excludes", excludes},
+    {"gives_way", gives_way},
 };
 TEST_MAIN(cases)
