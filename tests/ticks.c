@@ -231,8 +231,10 @@ static void falls_back_without_a_steady_counter(void)
     CHECK_EQ(ars_fastclock_error(&clock), 0);
     ars_cpu_mask(before);
     if (!ars_ticks_steady()) test_skipped("the counter is not steady here");
-#else
+#elif defined(__aarch64__)
     CHECK_EQ(ars_ticks_steady(), 1);
+#else
+    CHECK_EQ(ars_ticks_steady(), 0);
 #endif
 }
 

@@ -66,8 +66,8 @@ ARS_INLINE uint64_t ars_ticks_ordered(void)
 /*
  * ars_ticks_steady() tells whether a tick has the same length at all times
  * and in all sleep states: 1, or 0 where the CPU does not promise it (x86-64
- * without "invariant TSC").  There ticks measure no time, and a fast clock
- * reads the monotonic one each time.
+ * without "invariant TSC": there ticks measure no time) and where ticks are the
+ * monotonic clock's nanoseconds.  A fast clock then reads that each time.
  *
  * Suspends: no.  Allocates: no.  Callable from: anywhere.
  */
@@ -89,6 +89,7 @@ typedef struct ars_fastclock {
     ars_time ars__window; /* how long the rate in use was measured */
     uint64_t ars__width;  /* ticks that the reading there took */
     uint64_t ars__best;   /* the shortest reading so far */
+    uint64_t ars__step;   /* ticks that the counter advances by at once; 0: not measured */
 } ars_fastclock;
 
 ARS_API ars_time ars__fastclock_anchor(ars_fastclock *clock);
@@ -113,7 +114,7 @@ ARS_INLINE ars_time ars_fastclock_now(ars_fastclock *clock)
 /*
  * ars_fastclock_error() bounds how far the last value of ars_fastclock_now()
  * was from ars_now() at the same moment, in nanoseconds: half of what the reading
- * of the anchor took, preemption within it included; the error of the measured
+ * of the anchor took, preemption within it included; the counter's step; the error of the measured
  * rate, and 500 ppm for what a time daemon may change of it, until the next
  * anchor; and how far off the clock was found at this one.  Mostly that is
  * below a microsecond.  It does not cover a counter that changes its rate

@@ -34,9 +34,28 @@ int ars_ticks_steady(void)
 {
 #ifdef __x86_64__
     return (ars_cpu_features() & ARS_CPU_TSC_INVARIANT) != 0;
-#else
+#elif defined(__aarch64__)
     return 1;
+#else
+    return 0;
 #endif
+}
+
+/*
+ * By how much the counter goes on at least, as far as one can see: some advance
+ * by many ticks at a time.  Where it stands still, or goes back, it is none.
+ */
+static uint64_t find_step(void)
+{
+    uint64_t step = UINT64_MAX, last = ars_ticks_ordered();
+    for (int i = 0, steps = 0; i < 10000 && steps < 8; i++) {
+        uint64_t now = ars_ticks_ordered();
+        if (now == last) continue;
+        if (now - last < step) step = now - last;
+        last = now;
+        steps++;
+    }
+    return step;
 }
 
 /*
@@ -46,14 +65,16 @@ int ars_ticks_steady(void)
 static anchor read_anchor(ars_fastclock *clock)
 {
     anchor best = {0, UINT64_MAX, 0};
+    if (clock->ars__step == 0) clock->ars__step = find_step();
+    if (clock->ars__step > INT64_MAX) return best;
     for (int i = 0; i < TRIES && best.width / 2 >= clock->ars__best; i++) {
         uint64_t before = ars_ticks_ordered();
         ars_time ns = ars__os_now();
-        /* One more, because each reading is cut down to a whole tick. */
-        uint64_t width = ars_ticks_ordered() - before + 1;
+        /* What readings leave out of the present step, and what the middle is cut down by. */
+        uint64_t width = ars_ticks_ordered() - before + clock->ars__step + 1;
         /* Below 0 on the way to a CPU whose counter is behind: that is no reading. */
         if ((int64_t)width > 0 && width < best.width)
-            best = (anchor){before + width / 2, width, ns};
+            best = (anchor){before + (width - 1) / 2, width, ns};
     }
     if (clock->ars__best == 0 || best.width < clock->ars__best) clock->ars__best = best.width;
     return best;
@@ -98,15 +119,16 @@ static ars_time hold_from(ars_fastclock *clock, const anchor *now, double off, a
     double tick = (double)clock->ars__rate / SCALE, window = (double)clock->ars__window;
     double hold = clock->ars__window < HOLD ? window : (double)HOLD;
     double readings = (double)(now->width + clock->ars__width) / 2 * tick;
+    double step = (double)clock->ars__step * tick;
     double drift = readings * hold / window + SLEW * hold;
     if ((double)since > hold) off *= hold / (double)since;
     clock->ars__at = now->at;
     clock->ars__base = now->ns;
     clock->ars__hold = (uint64_t)(hold / tick);
     if (now->ns > clock->ars__last) clock->ars__last = now->ns;
-    /* The clock stands still if it was ahead; 2 ns and a tick are what arithmetic cuts off. */
+    /* The clock stands still if it was ahead; 2 ns are what arithmetic cuts off. */
     ars_time still = clock->ars__last - now->ns;
-    clock->ars__error = (ars_time)((double)now->width / 2 * tick + drift + off + tick) + still + 2;
+    clock->ars__error = (ars_time)((double)now->width / 2 * tick + drift + off + step) + still + 2;
     return clock->ars__last;
 }
 
