@@ -112,8 +112,8 @@ static void error_is_the_sum_of_its_parts(void)
         CHECK((double)ars_fastclock_error(&clock) >= least);
         twin.ars__base -= FOUND;
         twin.ars__last -= FOUND;
-        ars__fastclock_anchor(&clock);
-        ars__fastclock_anchor(&twin);
+        ars_fastclock_anchor(&clock);
+        ars_fastclock_anchor(&twin);
         if (!twin.ars__hold ||
             ars_fastclock_error(&twin) >= ars_fastclock_error(&clock) + FOUND / 2)
             admitted++;
@@ -129,11 +129,11 @@ static void never_goes_back(void)
     if (!settled(&clock)) return;
     ars_time last = clock.ars__last += 200 * ARS_MILLISECOND;
     CHECK_EQ(ars_fastclock_now(&clock), last);
-    CHECK_EQ(ars__fastclock_anchor(&clock), last);
+    CHECK_EQ(ars_fastclock_anchor(&clock), last);
     CHECK(ars_fastclock_error(&clock) >= last - ars_now());
     /* And where the measurement begins anew. */
     clock.ars__from = 0;
-    CHECK_EQ(ars__fastclock_anchor(&clock), last);
+    CHECK_EQ(ars_fastclock_anchor(&clock), last);
     CHECK_EQ(clock.ars__hold, 0);
     CHECK(ars_fastclock_error(&clock) >= last - ars_now());
 }

@@ -92,7 +92,13 @@ typedef struct ars_fastclock {
     uint64_t ars__step;   /* ticks that the counter advances by at once; 0: not measured */
 } ars_fastclock;
 
-ARS_API ars_time ars__fastclock_anchor(ars_fastclock *clock);
+/*
+ * ars_fastclock_anchor() reads the monotonic clock, counts from there onward,
+ * and returns what ars_fastclock_now() does; that calls it when it must.
+ *
+ * Suspends: no.  Allocates: no.  Callable from: anywhere.
+ */
+ARS_API ars_time ars_fastclock_anchor(ars_fastclock *clock);
 
 /*
  * ars_fastclock_now() is the monotonic clock's time, to within
@@ -104,7 +110,7 @@ ARS_API ars_time ars__fastclock_anchor(ars_fastclock *clock);
 ARS_INLINE ars_time ars_fastclock_now(ars_fastclock *clock)
 {
     uint64_t since = ars_ticks() - clock->ars__at;
-    if (since >= clock->ars__hold) return ars__fastclock_anchor(clock);
+    if (since >= clock->ars__hold) return ars_fastclock_anchor(clock);
     ars_time now = clock->ars__base + (ars_time)((since * clock->ars__rate) >> 32);
     if (now < clock->ars__last) now = clock->ars__last;
     clock->ars__last = now;

@@ -132,7 +132,7 @@ static ars_time hold_from(ars_fastclock *clock, const anchor *now, double off, a
     return clock->ars__last;
 }
 
-ars_time ars__fastclock_anchor(ars_fastclock *clock)
+ars_time ars_fastclock_anchor(ars_fastclock *clock)
 {
     if (!ars_ticks_steady()) return plain(clock, ars__os_now());
     anchor now = read_anchor(clock);
