@@ -78,6 +78,22 @@ ARS_INLINE void ars_spin_lock(ars_spin *spin)
 }
 
 /*
+ * ars_spin_lock_busy() is ars_spin_lock(), but never yields.  There is no call
+ * in it, so a short function around it saves no registers: for where that counts
+ * and no more threads spin than there are CPUs.
+ *
+ * Suspends: no.  Allocates: no.  Callable from: anywhere.
+ */
+ARS_INLINE void ars_spin_lock_busy(ars_spin *spin)
+{
+    /* Acquire: pairs with the release in ars_spin_unlock() of the holder before. */
+    while (ars_atomic_u32_swap_acquire(&spin->held, 1) != 0) {
+        for (int i = 0; i < 12; i++) ars_atomic_pause();
+        while (ars_atomic_u32_load_relaxed(&spin->held) != 0) ars_atomic_pause();
+    }
+}
+
+/*
  * ars_spin_unlock() gives the lock back.
  *
  * Suspends: no.  Allocates: no.  Callable from: whoever holds the lock.

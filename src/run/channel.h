@@ -77,7 +77,7 @@ static inline int ars__chan_is_lane(const ars_chan *chan)
 static inline ars_atomic_u32 *ars__chan_lock_only(ars_chan *chan, void *me)
 {
     if (ars__bias_enter(&chan->bias, me)) return &chan->bias.busy;
-    ars_spin_lock(&chan->lock);
+    ars_spin_lock_busy(&chan->lock);
     return &chan->lock.held;
 }
 
