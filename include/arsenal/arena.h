@@ -94,32 +94,22 @@ ARS_API ARS_MUST_USE int ars_arena_init_range(ars_arena *arena, size_t size);
  */
 ARS_API void ars_arena_deinit(ars_arena *arena);
 
-/* The slow ways of the calls below. */
-ARS_API void *ars__arena_take(ars_arena *arena, size_t size, size_t align);
-ARS_API void *ars__arena_take_zeroed(ars_arena *arena, size_t n, size_t size);
-
 /*
- * ars_arena_alloc() gives 'size' bytes.
+ * ars_arena_alloc() gives 'size' bytes, ars_arena_alloc_aligned() such that are
+ * aligned to 'align', a power of two (NULL for another one).
  *
  * Suspends: no.  Allocates: as the arena does.  Callable from: anywhere.
  */
+ARS_API void *ars_arena_alloc_aligned(ars_arena *arena, size_t size, size_t align);
 ARS_INLINE void *ars_arena_alloc(ars_arena *arena, size_t size)
 {
     char *at = arena->ars__at;
     /* The room is a multiple of the alignment: what fits, fits rounded up.  Size 0 is the largest here. */
     if (size - 1 >= (size_t)(arena->ars__end - at))
-        return ars__arena_take(arena, size, ARS_ARENA_ALIGN);
+        return ars_arena_alloc_aligned(arena, size, ARS_ARENA_ALIGN);
     arena->ars__at = at + ((size + ARS_ARENA_ALIGN - 1) & ~(size_t)(ARS_ARENA_ALIGN - 1));
     return at;
 }
-
-/*
- * ars_arena_alloc_aligned() gives 'size' bytes aligned to 'align', a power of
- * two; NULL for another one.
- *
- * Suspends: no.  Allocates: as the arena does.  Callable from: anywhere.
- */
-ARS_API void *ars_arena_alloc_aligned(ars_arena *arena, size_t size, size_t align);
 
 /*
  * ars_arena_zalloc() gives 'size' zero bytes, ars_arena_array() 'n' zeroed
@@ -127,14 +117,8 @@ ARS_API void *ars_arena_alloc_aligned(ars_arena *arena, size_t size, size_t alig
  *
  * Suspends: no.  Allocates: as the arena does.  Callable from: anywhere.
  */
-ARS_INLINE void *ars_arena_zalloc(ars_arena *arena, size_t size)
-{
-    return ars__arena_take_zeroed(arena, 1, size);
-}
-ARS_INLINE void *ars_arena_array(ars_arena *arena, size_t n, size_t size)
-{
-    return ars__arena_take_zeroed(arena, n, size);
-}
+ARS_API void *ars_arena_zalloc(ars_arena *arena, size_t size);
+ARS_API void *ars_arena_array(ars_arena *arena, size_t n, size_t size);
 
 /*
  * ars_arena_memdup() gives a copy of the 'size' bytes at 'data',

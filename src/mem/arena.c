@@ -156,7 +156,7 @@ static char *next_block(ars_arena *arena, size_t size, size_t align)
     return p;
 }
 
-void *ars__arena_take(ars_arena *arena, size_t size, size_t align)
+void *ars_arena_alloc_aligned(ars_arena *arena, size_t size, size_t align)
 {
     if (size == 0 || size > SIZE_MAX / 2 || !ars__is_pow2(align) || align > SIZE_MAX / 4)
         return NULL;
@@ -170,17 +170,17 @@ void *ars__arena_take(ars_arena *arena, size_t size, size_t align)
     return p;
 }
 
-void *ars_arena_alloc_aligned(ars_arena *arena, size_t size, size_t align)
-{
-    return ars__arena_take(arena, size, align);
-}
-
-void *ars__arena_take_zeroed(ars_arena *arena, size_t n, size_t size)
+void *ars_arena_array(ars_arena *arena, size_t n, size_t size)
 {
     size_t bytes;
     if (__builtin_mul_overflow(n, size, &bytes)) return NULL;
     void *p = ars_arena_alloc(arena, bytes);
     return p ? memset(p, 0, bytes) : NULL;
+}
+
+void *ars_arena_zalloc(ars_arena *arena, size_t size)
+{
+    return ars_arena_array(arena, 1, size);
 }
 
 void *ars_arena_memdup(ars_arena *arena, const void *data, size_t size)
@@ -231,7 +231,7 @@ static int is_last(const ars_arena *arena, const char *p, size_t size)
 static void *resize(ars_arena *arena, void *p, size_t old, size_t size, size_t align)
 {
     if (size == 0 || size > SIZE_MAX / 2) return NULL;
-    if (!p) return ars__arena_take(arena, size, align);
+    if (!p) return ars_arena_alloc_aligned(arena, size, align);
     size_t bytes = ars__align_up(size, ARS_ARENA_ALIGN) + GAP;
     if (is_last(arena, p, old) && bytes <= (size_t)(arena->ars__limit - (char *)p)) {
         take_back(arena, (char *)p + bytes);
@@ -244,7 +244,7 @@ static void *resize(ars_arena *arena, void *p, size_t old, size_t size, size_t a
                         ars__align_up(old, 8) - ars__align_up(size, 8));
         return p;
     }
-    void *moved = ars__arena_take(arena, size, align);
+    void *moved = ars_arena_alloc_aligned(arena, size, align);
     return moved ? memcpy(moved, p, old) : NULL;
 }
 
@@ -300,7 +300,7 @@ void ars_arena_trim(ars_arena *arena)
 
 static void *alloc_fn(void *ctx, size_t size, size_t align)
 {
-    return ars__arena_take(ctx, size, align);
+    return ars_arena_alloc_aligned(ctx, size, align);
 }
 
 static void *resize_fn(void *ctx, void *p, size_t old, size_t size, size_t align)
