@@ -229,6 +229,11 @@ static void refused(void)
     CHECK_EQ(ars_arena_count(&arena).blocks, before.blocks);
     ars_arena_deinit(&arena);
 
+    ars_arena_init(&arena, NULL, SIZE_MAX);
+    CHECK(!ars_arena_alloc(&arena, 8));
+    CHECK_EQ(ars_arena_count(&arena).blocks, 0);
+    ars_arena_deinit(&arena);
+
     ars_arena_init_buffer(&arena, buffer, sizeof buffer);
     size_t n = 0;
     while (ars_arena_alloc(&arena, 16)) n++;

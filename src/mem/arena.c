@@ -141,6 +141,7 @@ static char *next_block(ars_arena *arena, size_t size, size_t align)
         if (arena->ars__kind != CHAIN || size > SIZE_MAX / 2 - spare) return NULL;
         size_t next = arena->ars__next ? arena->ars__next : ARS_ARENA_BLOCK;
         size_t bytes = size + spare > next ? size + spare : next;
+        if (bytes > SIZE_MAX / 2) return NULL;
         bytes = ars__align_up(bytes, ARS_ARENA_ALIGN);
         const ars_alloc *alloc = alloc_of(arena);
         ars__arena_block *block = alloc->alloc(alloc->ctx, bytes, ARS_ARENA_ALIGN);
