@@ -5,6 +5,7 @@
 #include <arsenal/cpu.h>
 #include <arsenal/rng.h>
 
+#include "cpu/kernel.h"
 #include "num/rng_bytes.h"
 
 /* From here on the eight generators pay for their states. */
@@ -35,7 +36,6 @@ static void fill_scalar(ars__rng_lanes state, unsigned char *out, size_t blocks)
 #define UNROLL _Pragma("GCC unroll 4")
 #endif
 
-/* The upper halves of vector registers are left clean: with them dirty, SSE code is slow afterwards. */
 #if defined(__x86_64__)
 #define FILL   fill_avx512
 #define TARGET __attribute__((target("avx512f")))
@@ -66,14 +66,6 @@ const ars__rng_kernel ars__rng_kernels[] = {
 };
 const unsigned ars__rng_kernels_count = sizeof ars__rng_kernels / sizeof *ars__rng_kernels;
 
-static ars__rng_fill_fn *choose(void)
-{
-    uint64_t features = ars_cpu_features();
-    const ars__rng_kernel *kernel = ars__rng_kernels;
-    while (kernel->needs & ~features) kernel++;
-    return kernel->fill;
-}
-
 void ars_rng_fill(ars_rng *rng, void *buf, size_t n)
 {
     unsigned char *to = buf, last[ARS__RNG_BLOCK];
@@ -92,7 +84,7 @@ void ars_rng_fill(ars_rng *rng, void *buf, size_t n)
             ars_splitmix64 mix = {ars_rng_next(rng)};
             state[i][lane] = ars_splitmix64_next(&mix);
         }
-    ars__rng_fill_fn *fill = choose();
+    ars__rng_fill_fn *fill = ARS__KERNEL(ars__rng_kernels)->fill;
     size_t blocks = n / ARS__RNG_BLOCK, rest = n % ARS__RNG_BLOCK;
     fill(state, to, blocks);
     if (rest) {
