@@ -6,6 +6,7 @@
 
 #include <pthread.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
@@ -35,6 +36,31 @@ static void refuses(void)
 }
 
 /* One thread, capacities that are no powers of two, all sizes, single calls and batches mixed. */
+/* As ars_ring_push_many() and ars_ring_pop_many(), but in place: in one piece, or two. */
+static size_t push_in_place(ars_ring *ring, const void *values, size_t n, size_t size)
+{
+    size_t done = 0, more;
+    void *place;
+    while (done < n && (more = ars_ring_reserve(ring, n - done, &place)) > 0) {
+        memcpy(place, (const char *)values + done * size, more * size);
+        ars_ring_commit(ring, more);
+        done += more;
+    }
+    return done;
+}
+
+static size_t pop_in_place(ars_ring *ring, void *values, size_t n, size_t size)
+{
+    size_t done = 0, more;
+    void *place;
+    while (done < n && (more = ars_ring_peek(ring, n - done, &place)) > 0) {
+        memcpy((char *)values + done * size, place, more * size);
+        ars_ring_drop(ring, more);
+        done += more;
+    }
+    return done;
+}
+
 static void capacities_and_sizes(void)
 {
     for (size_t capacity = 1; capacity <= 9; capacity++) {
@@ -51,16 +77,18 @@ static void capacities_and_sizes(void)
                 room = capacity - (pushed - popped);
                 for (size_t i = 0; i < n; i++) memset(in + i * size, (int)(pushed + i), size);
                 size_t expected = n < room ? n : room;
-                CHECK_EQ(n == 1 ? (size_t)ars_ring_push(&ring, in)
-                                : ars_ring_push_many(&ring, in, n),
+                CHECK_EQ(n == 1             ? (size_t)ars_ring_push(&ring, in)
+                         : random >> 60 & 1 ? push_in_place(&ring, in, n, size)
+                                            : ars_ring_push_many(&ring, in, n),
                          expected);
                 pushed += (unsigned)expected;
                 CHECK_EQ(ars_ring_size(&ring), pushed - popped);
                 n = random >> 50 & 1 ? 1 : (size_t)(random >> 51) % 13;
                 expected = n < pushed - popped ? n : pushed - popped;
                 out[expected * size] = 0x5a;
-                CHECK_EQ(n == 1 ? (size_t)ars_ring_pop(&ring, out)
-                                : ars_ring_pop_many(&ring, out, n),
+                CHECK_EQ(n == 1             ? (size_t)ars_ring_pop(&ring, out)
+                         : random >> 61 & 1 ? pop_in_place(&ring, out, n, size)
+                                            : ars_ring_pop_many(&ring, out, n),
                          expected);
                 CHECK_EQ(out[expected * size], 0x5a);
                 for (size_t i = 0; i < expected * size; i++)
@@ -89,7 +117,9 @@ static void produce(ars_ring *ring)
         size_t n = next % 3 == 0 ? 1 : (size_t)(next % BATCH) + 1, done;
         if (n > letters - next) n = (size_t)(letters - next);
         for (size_t i = 0; i < n; i++) batch[i] = (letter){next + i, ~(next + i)};
-        done = n == 1 ? (size_t)ars_ring_push(ring, batch) : ars_ring_push_many(ring, batch, n);
+        done = n == 1       ? (size_t)ars_ring_push(ring, batch)
+               : n % 2 == 0 ? push_in_place(ring, batch, n, sizeof *batch)
+                            : ars_ring_push_many(ring, batch, n);
         next += done;
         if (done == 0) sched_yield();
     }
@@ -100,7 +130,9 @@ static void consume(ars_ring *ring)
     letter batch[BATCH];
     for (uint64_t next = 0; next < letters;) {
         size_t n = next % 5 == 0 ? 1 : (size_t)(next % BATCH) + 1;
-        n = n == 1 ? (size_t)ars_ring_pop(ring, batch) : ars_ring_pop_many(ring, batch, n);
+        n = n == 1       ? (size_t)ars_ring_pop(ring, batch)
+            : n % 2 == 0 ? pop_in_place(ring, batch, n, sizeof *batch)
+                         : ars_ring_pop_many(ring, batch, n);
         for (size_t i = 0; i < n; i++, next++)
             CHECK(batch[i].number == next && batch[i].check == ~next);
         if (n == 0) sched_yield();
@@ -156,10 +188,49 @@ static void two_processes(void)
     close(fd);
 }
 
+/* A producer that is killed leaves what it has pushed, whole and in order. */
+static void killed(void)
+{
+    typedef struct shared {
+        ars_ring ring;
+        letter values[CAPACITY];
+    } shared;
+    letters = UINT64_MAX;
+    for (long round = test_times(100, 20); round; round--) {
+        shared *s =
+            mmap(NULL, sizeof *s, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+        letter taken;
+        uint64_t next = 0;
+        CHECK(s != MAP_FAILED);
+        CHECK_EQ(ars_ring_init(&s->ring, s->values, CAPACITY, sizeof(letter)), 0);
+        fflush(stdout);
+        pid_t pid = fork();
+        CHECK(pid >= 0);
+        if (pid == 0) {
+            alarm(60);
+            produce(&s->ring);
+            _exit(0);
+        }
+        while (next < (uint64_t)round * 50) {
+            if (!ars_ring_pop(&s->ring, &taken)) {
+                sched_yield();
+                continue;
+            }
+            CHECK(taken.number == next && taken.check == ~next);
+            next++;
+        }
+        kill(pid, SIGKILL);
+        CHECK(waitpid(pid, NULL, 0) == pid);
+        for (; ars_ring_pop(&s->ring, &taken); next++)
+            CHECK(taken.number == next && taken.check == ~next);
+        CHECK_EQ(ars_ring_size(&s->ring), 0);
+        munmap(s, sizeof *s);
+    }
+}
+
 static const test_case cases[] = {
-    {"refuses", refuses},
-    {"capacities_and_sizes", capacities_and_sizes},
-    {"two_threads", two_threads},
-    {"two_processes", two_processes},
+    {"refuses", refuses},         {"capacities_and_sizes", capacities_and_sizes},
+    {"two_threads", two_threads}, {"two_processes", two_processes},
+    {"killed", killed},
 };
 TEST_MAIN(cases)

@@ -8,7 +8,8 @@
  *
  * There is no pointer in it, so a ring and its values may lie in memory that
  * two processes share, mapped at different addresses.  They then have to trust
- * each other.
+ * each other.  If one is killed the ring still holds whole values only; the other
+ * can empty it, but nobody can take the dead one's place.
  *
  * Invariant: tail - head values are in the ring, 0 to 'capacity' of them; both
  * only grow.  The producer alone writes 'tail', the consumer alone 'head'.
@@ -189,6 +190,61 @@ ARS_INLINE size_t ars_ring_pop_many(ars_ring *ring, void *values, size_t n)
     /* Release: as in ars_ring_pop(). */
     ars_atomic_u64_store_release(&ring->head, head + n);
     return n;
+}
+
+/* How many of 'n' values lie side by side from the byte 'at' on. */
+ARS_INLINE size_t ars__ring_straight(const ars_ring *ring, uint64_t at, size_t n)
+{
+    uint64_t before_end = ring->end - at;
+    return (uint64_t)n * ring->size <= before_end ? n : (size_t)(before_end / ring->size);
+}
+
+/*
+ * ars_ring_reserve() gives the place of the next values, so that they can be
+ * written where they will lie: '*place' has room for as many as it returns, at
+ * most 'n', and less than there is where the ring's memory ends.  The consumer
+ * sees none of them before ars_ring_commit() has added the first 'n', which is
+ * no more than was reserved.  A reservation that is not committed is nothing.
+ *
+ * Returns how many there is room for; 0 if the ring is full.
+ *
+ * Suspends: no.  Allocates: no.  Callable from: the producer.
+ */
+ARS_INLINE size_t ars_ring_reserve(ars_ring *ring, size_t n, void **place)
+{
+    uint64_t room = ars__ring_room(ring, ars_atomic_u64_load_relaxed(&ring->tail), n);
+    *place = ars__ring_value(ring, ring->push_at);
+    return ars__ring_straight(ring, ring->push_at, n < room ? n : (size_t)room);
+}
+ARS_INLINE void ars_ring_commit(ars_ring *ring, size_t n)
+{
+    uint64_t next = ring->push_at + (uint64_t)n * ring->size;
+    ring->push_at = next == ring->end ? 0 : next;
+    /* Release: as in ars_ring_push(). */
+    ars_atomic_u64_store_release(&ring->tail, ars_atomic_u64_load_relaxed(&ring->tail) + n);
+}
+
+/*
+ * ars_ring_peek() shows the oldest values where they lie, from '*place' on, as
+ * many as it returns: at most 'n', and less than there are where the ring's
+ * memory ends.  They stay until ars_ring_drop() takes the first 'n' out.
+ *
+ * Returns how many there are; 0 if the ring is empty.
+ *
+ * Suspends: no.  Allocates: no.  Callable from: the consumer.
+ */
+ARS_INLINE size_t ars_ring_peek(ars_ring *ring, size_t n, void **place)
+{
+    uint64_t there = ars__ring_there(ring, ars_atomic_u64_load_relaxed(&ring->head), n);
+    *place = ars__ring_value(ring, ring->pop_at);
+    return ars__ring_straight(ring, ring->pop_at, n < there ? n : (size_t)there);
+}
+ARS_INLINE void ars_ring_drop(ars_ring *ring, size_t n)
+{
+    uint64_t next = ring->pop_at + (uint64_t)n * ring->size;
+    ring->pop_at = next == ring->end ? 0 : next;
+    /* Release: as in ars_ring_pop(). */
+    ars_atomic_u64_store_release(&ring->head, ars_atomic_u64_load_relaxed(&ring->head) + n);
 }
 
 /*

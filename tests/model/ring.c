@@ -54,6 +54,41 @@ static void pop_many(void)
     expect(value, ars_ring_pop_many(&ring, value, 2));
 }
 
+static void push_in_place(void)
+{
+    uint64_t next[2] = {pushed + 1, pushed + 2};
+    void *place;
+    size_t n = ars_ring_reserve(&ring, 2, &place);
+    if (n > 0) {
+        memcpy(place, next, n * sizeof *next);
+        ars_ring_commit(&ring, n);
+    }
+    pushed += n;
+    model_result(n);
+}
+
+static void pop_in_place(void)
+{
+    uint64_t value[2];
+    void *place;
+    size_t n = ars_ring_peek(&ring, 2, &place);
+    if (n > 0) {
+        memcpy(value, place, n * sizeof *value);
+        ars_ring_drop(&ring, n);
+    }
+    expect(value, n);
+}
+
+static void producer_in_place(void)
+{
+    for (int i = 0; i < 4; i++) push_in_place();
+}
+
+static void consumer_in_place(void)
+{
+    for (int i = 0; i < 4; i++) pop_in_place();
+}
+
 static void producer(void)
 {
     for (int i = 0; i < 6; i++) push();
@@ -92,6 +127,7 @@ static const model_program programs[] = {
     {"six pushes, six pops", setup, {producer, consumer}, rest_is_there, 0},
     {"batches", setup, {producer_of_many, consumer_of_many}, rest_is_there, 0},
     {"batches against single pops", setup, {producer_of_many, consumer}, rest_is_there, 0},
+    {"in place", setup, {producer_in_place, consumer_in_place}, rest_is_there, 0},
 };
 static const model_survivor survivors[] = {{NULL, NULL, NULL}};
 MODEL_MAIN(programs, survivors)
