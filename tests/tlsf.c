@@ -4,6 +4,11 @@
 #include <arsenal/rng.h>
 #include <arsenal/tlsf.h>
 
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/assert.h"
+
 enum { SIZE = 1 << 18, LIVE = 300 };
 
 static ars_tlsf heap;
@@ -99,8 +104,60 @@ static void refuses_what_cannot_be(void)
     CHECK_EQ(ars_tlsf_remove(&heap, first), 0);
 }
 
+/* ---- what debug builds find ---- */
+
+static void free_twice(void)
+{
+    void *p = ars_tlsf_alloc(&heap, 100, 8);
+    ars_tlsf_free(&heap, p);
+    ars_tlsf_free(&heap, p);
+}
+
+static void free_foreign(void)
+{
+    static uint64_t words[100];
+    ars_tlsf_free(&heap, &words[50]);
+}
+
+static void free_of_another_size(void)
+{
+    heap.alloc.free(&heap, ars_tlsf_alloc(&heap, 100, 8), 200, 8);
+}
+
+static void write_beyond(void)
+{
+    volatile char *p = ars_tlsf_alloc(&heap, 100, 8);
+    p[100] = 1;
+    ars_tlsf_free(&heap, (void *)(uintptr_t)p);
+}
+
+static void finds_misuse(void)
+{
+    static void (*const wrong[])(void) = {free_twice, free_foreign, free_of_another_size,
+                                          write_beyond};
+    if (!ARS__ASSERTS) {
+        test_skipped("only debug builds look");
+        return;
+    }
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        int status;
+        fflush(stdout);
+        pid_t pid = fork();
+        CHECK(pid >= 0);
+        if (pid == 0) {
+            close(2);
+            ars_tlsf_init(&heap);
+            if (ars_tlsf_add(&heap, first, SIZE) == 0) wrong[i]();
+            _exit(0);
+        }
+        CHECK(waitpid(pid, &status, 0) == pid);
+        if (WIFEXITED(status) && WEXITSTATUS(status) == 0) FAIL("misuse %zu was not found", i);
+    }
+}
+
 static const test_case cases[] = {
     {"as_the_model", as_the_model},
     {"refuses_what_cannot_be", refuses_what_cannot_be},
+    {"finds_misuse", finds_misuse},
 };
 TEST_MAIN(cases)

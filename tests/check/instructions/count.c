@@ -20,6 +20,7 @@
 #include <arsenal/spin_rw.h>
 #include <arsenal/thread_mutex.h>
 #include <arsenal/ticket.h>
+#include <arsenal/tlsf.h>
 
 #include <stdlib.h>
 #include <string.h>
@@ -152,6 +153,42 @@ static void tracked_pair(uint64_t n)
         if (!p) abort();
         alloc->free(alloc->ctx, p, 64, 8);
     }
+}
+
+/* With 'holes' free blocks of all sizes between live ones. */
+static ars_tlsf *fragmented(int holes)
+{
+    static ars_tlsf tlsf;
+    static char region[4 << 20] __attribute__((aligned(16)));
+    static void *blocks[2 * MANY];
+    ars_tlsf_init(&tlsf);
+    must(ars_tlsf_add(&tlsf, region, sizeof region));
+    for (int i = 0; i < 2 * holes; i++)
+        blocks[i] = ars_tlsf_alloc(&tlsf, 16 + 3 * (size_t)i % 3000, 8);
+    for (int i = 0; i < 2 * holes; i += 2) ars_tlsf_free(&tlsf, blocks[i]);
+    return &tlsf;
+}
+
+static void tlsf_pairs(int holes, uint64_t n)
+{
+    static ars_tlsf *tlsf;
+    static int prepared = -1;
+    if (prepared != holes) tlsf = fragmented(prepared = holes);
+    while (n--) {
+        void *p = ars_tlsf_alloc(tlsf, 16 + (n & 1023), 8);
+        if (!p) abort();
+        ars_tlsf_free(tlsf, p);
+    }
+}
+
+static void tlsf_few(uint64_t n)
+{
+    tlsf_pairs(1, n);
+}
+
+static void tlsf_many(uint64_t n)
+{
+    tlsf_pairs(MANY, n);
 }
 
 /* ---- run: by tasks of one worker ---- */
@@ -320,7 +357,9 @@ static const struct path {
                {"sync.queue", queue_pair},
                {"sync.mpsc", mpsc_pair},
                {"sync.deque", deque_pair},
-               {"mem.tracker", tracked_pair}},
+               {"mem.tracker", tracked_pair},
+               {"mem.tlsf.few", tlsf_few},
+               {"mem.tlsf.many", tlsf_many}},
   inside[] = {{"run.yield", yield},
               {"run.spawn", spawn},
               {"run.spawn_many", spawn_many},
