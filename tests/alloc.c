@@ -2,6 +2,9 @@
 #include "test.h"
 
 #include <arsenal/alloc.h>
+#include <arsenal/arena.h>
+#include <arsenal/rng.h>
+#include <arsenal/tlsf.h>
 
 #include <errno.h>
 #include <pthread.h>
@@ -39,6 +42,82 @@ static void aligns_and_resizes(void)
             }
         }
     }
+}
+
+/* ---- all of them, by the interface ---- */
+
+/* Random calls beside an array of what is live. */
+static void play(const ars_alloc *a, ars_rng *rng)
+{
+    enum { LIVE = 100 };
+    static struct {
+        unsigned char *p;
+        size_t size, align;
+    } live[LIVE];
+    for (long step = test_times(20000, 4000); step; step--) {
+        size_t i = (size_t)ars_rng_below(rng, LIVE), size = 1 + (size_t)ars_rng_below(rng, 2000);
+        size_t align = (size_t)1 << ars_rng_below(rng, 8), old = live[i].size;
+        unsigned char *p = live[i].p;
+        if (!p) {
+            p = a->alloc(a->ctx, size, align);
+            if (!p) continue;
+            live[i].align = align;
+        } else if (ars_rng_below(rng, 2)) {
+            check_filled(p, old);
+            CHECK(!a->resize(a->ctx, p, old, 0, live[i].align));
+            CHECK(!a->resize(a->ctx, p, old, size, 3));
+            unsigned char *q = a->resize(a->ctx, p, old, size, live[i].align);
+            check_filled(q ? q : p, q && size < old ? size : old);
+            if (!q) continue;
+            p = q;
+        } else {
+            check_filled(p, old);
+            a->free(a->ctx, p, old, live[i].align);
+            live[i].p = NULL;
+            continue;
+        }
+        CHECK((uintptr_t)p % live[i].align == 0);
+        fill(p, 0, size);
+        live[i].p = p;
+        live[i].size = size;
+    }
+    for (size_t i = 0; i < LIVE; i++) {
+        if (!live[i].p) continue;
+        check_filled(live[i].p, live[i].size);
+        a->free(a->ctx, live[i].p, live[i].size, live[i].align);
+        live[i].p = NULL;
+    }
+    CHECK(!a->alloc(a->ctx, 0, 8));
+    CHECK(!a->alloc(a->ctx, 8, 0));
+    CHECK(!a->alloc(a->ctx, 8, 24));
+}
+
+static void each_keeps_the_contract(void)
+{
+    static ars_tlsf tlsf;
+    static char memory[1 << 20];
+    ars_alloc_tracker tracker;
+    ars_alloc_failer failer;
+    ars_arena arena;
+    ars_rng rng;
+    ars_rng_seed(&rng, 1);
+    play(ars_alloc_default(), &rng);
+    ars_alloc_tracker_init(&tracker, NULL);
+    play(&tracker.alloc, &rng);
+    ars_alloc_failer_init(&failer, &tracker.alloc, 1000, 0);
+    play(&failer.alloc, &rng);
+    CHECK_EQ(ars_alloc_failer_failed(&failer), 1);
+    ars_arena_init(&arena, &tracker.alloc, 0);
+    ars_alloc of_arena = ars_arena_as_alloc(&arena);
+    play(&of_arena, &rng);
+    ars_arena_deinit(&arena);
+    CHECK_EQ(ars_alloc_tracker_stats(&tracker).bytes, 0);
+    CHECK_EQ(ars_alloc_tracker_stats(&tracker).blocks, 0);
+    ars_tlsf_init(&tlsf);
+    CHECK_EQ(ars_tlsf_add(&tlsf, memory, sizeof memory), 0);
+    play(&tlsf.alloc, &rng);
+    CHECK_EQ(ars_tlsf_check(&tlsf), 0);
+    CHECK_EQ(ars_tlsf_get_stats(&tlsf).blocks, 0);
 }
 
 static void impossible_sizes_give_null(void)
@@ -169,6 +248,7 @@ static void threads_are_counted_exactly(void)
 }
 
 static const test_case cases[] = {
+    {"each_keeps_the_contract", each_keeps_the_contract},
     {"aligns_and_resizes", aligns_and_resizes},
     {"impossible_sizes_give_null", impossible_sizes_give_null},
     {"tracker_counts", tracker_counts},

@@ -11,9 +11,10 @@ ARS_BEGIN_DECLS
  * object that allocates gives one at creation; NULL stands for the default,
  * which is the C library's.
  *
- * Alignments are powers of two, sizes are above 0.  A failed call returns NULL
- * and has changed nothing.  An allocator that is given to a runtime must be
- * safe to call from several threads; it must not suspend.
+ * Alignments are powers of two, sizes are above 0: for others, as without memory,
+ * a call returns NULL and has changed nothing.  A block that is freed is not NULL.
+ * An allocator that is given to a runtime must be safe to call from several
+ * threads; it must not suspend.
  */
 typedef struct ars_alloc {
     /* 'size' bytes aligned to 'align', or NULL. */

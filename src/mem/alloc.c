@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/bits.h"
 #include "base/san.h"
 
 /* malloc() aligns to this by itself. */
@@ -25,6 +26,7 @@ static void *default_alloc(void *ctx, size_t size, size_t align)
     const int saved = *(volatile int *)&errno;
     void *p;
     (void)ctx;
+    if (size == 0 || !ars__is_pow2(align)) return NULL;
     if (align <= NATURAL) {
         p = malloc(size);
     } else if (posix_memalign(&p, align, size) != 0) {
@@ -38,6 +40,8 @@ static void *default_resize(void *ctx, void *p, size_t old, size_t size, size_t 
 {
     const int saved = *(volatile int *)&errno;
     void *q;
+    /* realloc() would free it for size 0. */
+    if (size == 0 || !ars__is_pow2(align)) return NULL;
     if (align <= NATURAL) {
         q = realloc(p, size);
         if (!q) restore_errno(saved);

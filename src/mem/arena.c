@@ -231,7 +231,7 @@ static int is_last(const ars_arena *arena, const char *p, size_t size)
 
 static void *resize(ars_arena *arena, void *p, size_t old, size_t size, size_t align)
 {
-    if (size == 0 || size > SIZE_MAX / 2) return NULL;
+    if (size == 0 || size > SIZE_MAX / 2 || !ars__is_pow2(align)) return NULL;
     if (!p) return ars_arena_alloc_aligned(arena, size, align);
     size_t bytes = ars__align_up(size, ARS_ARENA_ALIGN) + GAP;
     if (is_last(arena, p, old) && bytes <= (size_t)(arena->ars__limit - (char *)p)) {
