@@ -244,6 +244,14 @@ static void refused(void)
     ars_arena_reset(&arena);
     CHECK(ars_arena_alloc(&arena, 100));
     ars_arena_deinit(&arena);
+    /* To the end, and not beyond it. */
+    for (size_t size = 1; size < 300; size++) {
+        char *p;
+        ars_arena_init_buffer(&arena, buffer, sizeof buffer);
+        while ((p = ars_arena_alloc_aligned(&arena, size, 64)))
+            CHECK(p >= buffer && p + size <= buffer + sizeof buffer);
+        ars_arena_deinit(&arena);
+    }
     for (size_t size = 0; size < 48; size++) {
         ars_arena_init_buffer(&arena, buffer + 1, size);
         CHECK(!ars_arena_alloc(&arena, 16));

@@ -110,7 +110,7 @@ static inline size_t block_size(size_t size)
 
 /* ---- what was asked for ---- */
 
-static inline size_t *note_of(const block *b)
+RAW static inline size_t *note_of(const block *b)
 {
     return (size_t *)(void *)((char *)content(b) + room(b) - WORD);
 }
