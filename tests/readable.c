@@ -336,6 +336,55 @@ static void moves(void)
     on_each_backend_with(3, moves_task);
 }
 
+/* While one is fetched, which waits, those that are here already may be closed. */
+static struct fetching {
+    ars_conn *far, *near[2];
+    int result;
+} fetching;
+
+static int make_home(void *conn)
+{
+    char c;
+    CHECK_EQ(ars_conn_read(conn, &c, 1, 0), ARS_ETIMEDOUT);
+    return 0;
+}
+
+static int select_all(void *arg)
+{
+    struct fetching *f = arg;
+    ars_case cases[] = {ARS_READABLE(f->far), ARS_READABLE(f->near[0]), ARS_READABLE(f->near[1]),
+                        ARS_READABLE(f->near[0])};
+    f->result = ars_select(cases, 4, soon());
+    return 0;
+}
+
+static int closed_beside_fetch_task(void *arg)
+{
+    (void)arg;
+    for (int i = 0; i < 50; i++) {
+        struct fetching *f = &fetching;
+        peer far = peer_open(), near[2] = {peer_open(), peer_open()};
+        ars_group group;
+        *f = (struct fetching){.far = far.conn, .near = {near[0].conn, near[1].conn}};
+        for (int k = 0; k < 2; k++) make_home(near[k].conn);
+        CHECK_EQ(on_worker(2, make_home, far.conn), 0);
+        start(&group, select_all, f);
+        CHECK_EQ(ars_yield(), 0);
+        ars_conn_close(near[i & 1].conn);
+        CHECK_EQ(ars_group_wait(&group, soon()), 0);
+        CHECK_EQ(f->result, ARS_CLOSED(1 + (i & 1)));
+        close(near[i & 1].fd);
+        peer_close(&near[!(i & 1)]);
+        peer_close(&far);
+    }
+    return 0;
+}
+
+static void closed_beside_fetch(void)
+{
+    on_each_backend_with(2, closed_beside_fetch_task);
+}
+
 static int select_elsewhere(void *conn)
 {
     ars_case cases[] = {ARS_READABLE(conn)};
@@ -488,6 +537,7 @@ static const test_case cases[] = {
     {"closed_when_decided", closed_when_decided},
     {"closed_under_yield", closed_under_yield},
     {"moves", moves},
+    {"closed_beside_fetch", closed_beside_fetch},
     {"refused", refused},
     {"migrates", migrates},
     {"acceptable", acceptable},

@@ -158,9 +158,10 @@ ARS_API ARS_MUST_USE int ars_conn_read_loan(ars_conn *conn, ars_loan *loan, ars_
  * While it waits the select counts as the one task that reads: a read, or
  * another select, of the same connection gives ARS_EBUSY, and so does this
  * select if somebody is reading.  If the connection is closed meanwhile, the
- * case is chosen, and the result is ARS_CLOSED(i).  On a plain thread the
- * select gives ARS_EINVAL.  A select may first have to wait until a connection
- * has come over from another worker, as a read has to.
+ * case is chosen, and the result is ARS_CLOSED(i); the same goes for what is
+ * closed while the select waits until another of its connections has come over
+ * from another worker, as a read has to.  If it was closed before the select
+ * began the result is ARS_EBADF, and ARS_EINVAL on a plain thread.
  */
 #define ARS_READABLE(conn) ars_case_make(ARS__CASE_SOURCE, (conn), 0)
 

@@ -185,14 +185,17 @@ static ARS__NOINLINE int enter_held(ars__task *self, ars_case *cases, size_t n, 
 /* Has them all here: 0; or what the select ends with. */
 static ARS__NOINLINE int fetch_all(ars__task *self, ars_case *cases, uint32_t n, ars_time deadline)
 {
-    int rc = 0;
-    uint32_t i;
-    for (i = 0; i < n && rc == 0; i++) {
+    int rc = 0, stays = !ars__task_moves(self);
+    /* First those that are here: a fetch lets others run, and these may close them. */
+    for (uint32_t i = 0; i < n; i++) {
         const ars__movable_class *class = movable(&cases[i]);
-        cases[i].ars__order = 0;
+        if (class && !self->worker) return ARS_EINVAL;
+        cases[i].ars__order = class && stays && class->hold(cases[i].object, self);
+    }
+    for (uint32_t i = 0; i < n && rc == 0; i++) {
+        const ars__movable_class *class = movable(&cases[i]);
         if (!class) continue;
-        if (!self->worker) return ARS_EINVAL;
-        int held = class->hold(cases[i].object, self);
+        int held = cases[i].ars__order || class->hold(cases[i].object, self);
         if (!held) {
             rc = class->fetch(cases[i].object, self, deadline);
             held = rc == 0 && class->hold(cases[i].object, self);
@@ -201,7 +204,7 @@ static ARS__NOINLINE int fetch_all(ars__task *self, ars_case *cases, uint32_t n,
         cases[i].ars__order = (uint16_t)held;
         if (held && deadline == 0) class->ask(cases[i].object);
     }
-    return let_go(cases, i, rc);
+    return let_go(cases, n, rc);
 }
 
 /* Everything but the park: so what is left to do then can be a jump. */
