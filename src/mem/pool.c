@@ -6,16 +6,15 @@
  * highest bit of number / first + 1.  Objects are linked when they are put
  * back; those that were never taken lie behind each other, from 'fresh' on.
  */
+#include <arsenal/alloc.h>
+/* Here are the exported twins of its inline functions, too. */
+#undef ARS_INLINE
+#define ARS_INLINE extern inline __attribute__((visibility("default")))
 #include <arsenal/pool.h>
 
 #include "base/assert.h"
 #include "base/bits.h"
 #include "base/san.h"
-
-/* Here are the exported twins of its inline functions, too. */
-extern inline __attribute__((visibility("default"))) void *ars_pool_get(ars_pool *pool);
-extern inline __attribute__((visibility("default"))) void ars_pool_put(ars_pool *pool,
-                                                                       void *object);
 
 enum { CHUNK_MIN = 4096, ALIGN_MAX = 4096, SIZE_MOST = 1 << 30 };
 

@@ -259,12 +259,12 @@ RAW static int is_ours(const ars_tlsf *t, const void *p)
     return 0;
 }
 
+#if ARS__ASSERTS
 RAW static int was_freed(const block *b)
 {
     return b->head & FREE || after(b)->head & PREV_FREE;
 }
 
-#if ARS__ASSERTS
 static void check_live(const ars_tlsf *t, const void *p)
 {
     /* The abort tells by its text what is wrong with the block. */
