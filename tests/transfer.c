@@ -248,6 +248,51 @@ static int interrupted_task(void *arg)
 }
 BACKEND_CASE(interrupted)
 
+static char mebibyte[MIB];
+
+static int write_mebibyte(void *conn)
+{
+    return ars_conn_write(conn, mebibyte, MIB, NULL, soon());
+}
+
+/* Nothing comes from the one side when the other goes: the way back finds out, and ends both. */
+static int way_back_tells_task(void *arg)
+{
+    (void)arg;
+    for (int spliced = 0; spliced < 2; spliced++) {
+        for (int here = 0; here < 2; here++) {
+            static char data[MIB];
+            ars_conn *a, *b, *c, *d;
+            pair_open(&a, &b);
+            pair_open(&c, &d);
+            copying there = {.from = b, .to = c}, back = {.from = c, .to = b};
+            ars_group group;
+            CHECK_EQ(ars_group_init(&group, NULL, ARS_FAIL_FAST), 0);
+            go_beside(&group, copy_all, &there);
+            go_beside(&group, copy_all, &back);
+            settle();
+            ars_group writing;
+            CHECK_EQ(ars_group_init(&writing, NULL, ARS_COLLECT), 0);
+            for (int i = 0; spliced && i < 4; i++) {
+                go_beside(&writing, write_mebibyte, a);
+                for (int got = 0, n; got < MIB; got += n)
+                    if ((n = ars_conn_read(d, data, MIB, soon())) <= 0) FAIL("read: %d", n);
+            }
+            CHECK_EQ(ars_group_wait(&writing, soon()), 0);
+            if (!here) CHECK_EQ(ars_conn_set(d, ARS_CONN_LINGER, 0), 0);
+            ars_conn_close(here ? c : d);
+            CHECK_EQ(ars_group_wait(&group, soon()), here ? ARS_EBADF : ARS_ECONNRESET);
+            CHECK_EQ(back.result, here ? ARS_EBADF : ARS_ECONNRESET);
+            CHECK(there.result == ARS_ECANCELED || here);
+            ars_conn_close(a);
+            ars_conn_close(b);
+            ars_conn_close(here ? d : c);
+        }
+    }
+    return 0;
+}
+BACKEND_CASE(way_back_tells)
+
 /* Both ways at once through the same two connections, and one connection to itself. */
 static int both_ways_task(void *arg)
 {
@@ -564,8 +609,15 @@ static void faults(void)
 }
 
 static const test_case cases[] = {
-    {"every_kind", every_kind},   {"limits", limits},       {"deadlines", deadlines},
-    {"interrupted", interrupted}, {"both_ways", both_ways}, {"files", files},
-    {"stuck_file", stuck_file},   {"in_line", in_line},     {"faults", faults},
+    {"every_kind", every_kind},
+    {"limits", limits},
+    {"deadlines", deadlines},
+    {"interrupted", interrupted},
+    {"way_back_tells", way_back_tells},
+    {"both_ways", both_ways},
+    {"files", files},
+    {"stuck_file", stuck_file},
+    {"in_line", in_line},
+    {"faults", faults},
 };
 TEST_MAIN(cases)

@@ -29,8 +29,14 @@ ARS_BEGIN_DECLS
  *         return rc;
  *     }
  *
- * While it waits for one of the two it does not find out that the other one was
- * closed, or that its peer is gone: cancel the task to end it then.
+ * While it waits for bytes of 'from' it does not find out that 'to' was closed,
+ * or that the peer of 'to' is gone, and neither does it the other way round:
+ * with the next bytes it does.  In a proxy the task of the other direction knows
+ * at once, because it reads from that peer: it ends with ARS_ECONNRESET, or
+ * ARS_EBADF after a close here.  Have the two in a group with ARS_FAIL_FAST, and
+ * the one that still waits is cancelled.  A peer that closes in good order looks
+ * like one that has only ended its sending: that is the end of one direction,
+ * and the other finds out with the next bytes.
  *
  * Returns 0 after 'limit' bytes or at the end of the stream; else an error of
  * ars_conn_read() or ars_conn_write().  '*copied' ('copied' may be NULL) is how
