@@ -1,35 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* ars_rng_fill(): every kernel gives what the scalar one gives, and touches nothing else. */
-#include "test.h"
-
-#include <arsenal/cpu.h>
-#include <arsenal/rng.h>
-
-#include <sys/mman.h>
+#include "kernels.h"
 
 #include "num/rng_fill.h"
-
-#if defined(__x86_64__)
-#include <cpuid.h>
-#endif
-
-enum { ROOM = 64 * 1024 };
-
-/* ROOM bytes between two pages that fault. */
-static unsigned char *guarded(void)
-{
-    size_t page = ars_cpu_page_size();
-    unsigned char *at = mmap(NULL, ROOM + 2 * page, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    CHECK(at != MAP_FAILED);
-    CHECK_EQ(mprotect(at + page, ROOM, PROT_READ | PROT_WRITE), 0);
-    return at + page;
-}
-
-static void unguard(unsigned char *at)
-{
-    size_t page = ars_cpu_page_size();
-    CHECK_EQ(munmap(at - page, ROOM + 2 * page), 0);
-}
 
 static void set_lanes(ars__rng_lanes lanes, uint64_t seed)
 {
@@ -37,25 +10,6 @@ static void set_lanes(ars__rng_lanes lanes, uint64_t seed)
     for (int i = 0; i < 4; i++)
         for (int lane = 0; lane < ARS__RNG_LANES; lane++)
             lanes[i][lane] = ars_splitmix64_next(&words);
-}
-
-/*
- * The parts of the upper halves of vector registers that are in use: bits 2
- * and 6.  0 where that cannot be told; an emulator may say so even of clean ones.
- */
-static uint64_t upper_halves(void)
-{
-#if defined(__x86_64__)
-    uint32_t a, b, c, d, clean;
-    if (!(ars_cpu_features() & ARS_CPU_AVX) || !__get_cpuid_count(13, 1, &a, &b, &c, &d) ||
-        !(a & 4))
-        return 0;
-    __asm__ volatile("xgetbv" : "=a"(a), "=d"(d) : "c"(1));
-    __asm__ volatile("vzeroupper; xgetbv" : "=a"(clean), "=d"(d) : "c"(1));
-    return clean & 0x44 ? 0 : a & 0x44;
-#else
-    return 0;
-#endif
 }
 
 static void run(const ars__rng_kernel *kernel, const ars__rng_kernel *scalar, unsigned char *a,
@@ -90,12 +44,7 @@ static void kernels(void)
     CHECK_EQ(scalar->needs, 0);
     for (unsigned i = 0; i < ars__rng_kernels_count; i++) {
         const ars__rng_kernel *kernel = &ars__rng_kernels[i];
-        if (kernel->needs & ~ars_cpu_features()) {
-            test_skipped("%s is not here", kernel->name);
-            continue;
-        }
-        printf("  %s\n", kernel->name);
-        run(kernel, scalar, a, b);
+        if (runs_here(kernel->name, kernel->needs)) run(kernel, scalar, a, b);
     }
     unguard(a);
     unguard(b);
