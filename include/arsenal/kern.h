@@ -27,6 +27,40 @@ ARS_BEGIN_DECLS
 ARS_API uint16_t ars_inet_sum(uint16_t sum, const void *buf, size_t n);
 ARS_API uint16_t ars_inet_checksum(uint16_t sum, const void *buf, size_t n);
 
+/*
+ * A set of bytes; all zero, it is empty.  Byte c is bit (c >> 4) % 8 of
+ * bits[c % 16 + 16 * (c >> 7)].
+ */
+typedef struct ars_byteset {
+    unsigned char bits[32];
+} ars_byteset;
+
+/*
+ * ars_byteset_add() puts a byte into the set, ars_byteset_has() tells whether
+ * one is in it, 1 or 0, and ars_byteset_invert() puts in what is not in and
+ * takes out what is.
+ *
+ * Suspends: no.  Allocates: no.  Callable from: anywhere, signal handlers too.
+ */
+ARS_API void ars_byteset_add(ars_byteset *set, unsigned char byte);
+ARS_API int ars_byteset_has(const ars_byteset *set, unsigned char byte);
+ARS_API void ars_byteset_invert(ars_byteset *set);
+
+/*
+ * ars_byteset_find() gives the offset of the first of the 'n' bytes at 'buf'
+ * that is in the set; 'n' if none is.
+ *
+ * Suspends: no.  Allocates: no.  Callable from: anywhere, signal handlers too.
+ */
+ARS_API size_t ars_byteset_find(const ars_byteset *set, const void *buf, size_t n);
+
+/*
+ * ars_popcount() counts the bits that are 1 in the 'n' bytes at 'buf'.
+ *
+ * Suspends: no.  Allocates: no.  Callable from: anywhere, signal handlers too.
+ */
+ARS_API uint64_t ars_popcount(const void *buf, size_t n);
+
 ARS_END_DECLS
 
 #endif

@@ -21,4 +21,24 @@ typedef struct ars__inet_kernel {
 extern const ars__inet_kernel ars__inet_kernels[];
 extern const unsigned ars__inet_kernels_count;
 
+/* The bits that are 1. */
+typedef struct ars__popcount_kernel {
+    const char *name;
+    uint64_t needs;
+    uint64_t (*count)(const unsigned char *at, size_t n);
+} ars__popcount_kernel;
+
+extern const ars__popcount_kernel ars__popcount_kernels[];
+extern const unsigned ars__popcount_kernels_count;
+
+/* The offset of the first byte that is in the set, or n. */
+typedef struct ars__find_kernel {
+    const char *name;
+    uint64_t needs;
+    size_t (*find)(const unsigned char *bits, const unsigned char *at, size_t n);
+} ars__find_kernel;
+
+extern const ars__find_kernel ars__find_kernels[];
+extern const unsigned ars__find_kernels_count;
+
 #endif
