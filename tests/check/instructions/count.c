@@ -10,6 +10,7 @@
 #include <arsenal/deque.h>
 #include <arsenal/mpsc.h>
 #include <arsenal/mutex.h>
+#include <arsenal/pool.h>
 #include <arsenal/queue.h>
 #include <arsenal/ring.h>
 #include <arsenal/run.h>
@@ -153,6 +154,32 @@ static void tracked_pair(uint64_t n)
         if (!p) abort();
         alloc->free(alloc->ctx, p, 64, 8);
     }
+}
+
+static void pool_pair(uint64_t n)
+{
+    ars_pool pool;
+    must(ars_pool_init(&pool, NULL, 64, 0));
+    while (n--) {
+        void *p = ars_pool_get(&pool);
+        if (!p) abort();
+        __asm__ volatile("" : "+r"(p) : : "memory");
+        ars_pool_put(&pool, p);
+    }
+    ars_pool_deinit(&pool);
+}
+
+static void pool_find(uint64_t n)
+{
+    static ars_pool pool;
+    static ars_pool_handle handle;
+    if (!handle) {
+        must(ars_pool_init(&pool, NULL, 64, 0));
+        must(ars_pool_reserve(&pool, MANY));
+        for (int i = 0; i < MANY; i++) handle = ars_pool_handle_of(ars_pool_get(&pool));
+    }
+    while (n--)
+        if (!ars_pool_find(&pool, handle)) abort();
 }
 
 /* With 'holes' free blocks of all sizes between live ones. */
@@ -358,6 +385,8 @@ static const struct path {
                {"sync.mpsc", mpsc_pair},
                {"sync.deque", deque_pair},
                {"mem.tracker", tracked_pair},
+               {"mem.pool", pool_pair},
+               {"mem.pool.find", pool_find},
                {"mem.tlsf.few", tlsf_few},
                {"mem.tlsf.many", tlsf_many}},
   inside[] = {{"run.yield", yield},
