@@ -197,6 +197,10 @@ static inline void *model_ptr(uint64_t value)
 #define ars_atomic_u64_swap_seq_cst(a, v)  model_swap(MODEL_SITE(SWAP, SEQ_CST), MODEL_AT(a), (v))
 #define ars_atomic_u64_cas_relaxed(a, e, v)                                                        \
     model_cas(MODEL_SITE(CAS, RELAXED), MODEL_AT(a), (e), (v))
+#define ars_atomic_u64_cas_acquire(a, e, v)                                                        \
+    model_cas(MODEL_SITE(CAS, ACQUIRE), MODEL_AT(a), (e), (v))
+#define ars_atomic_u64_cas_release(a, e, v)                                                        \
+    model_cas(MODEL_SITE(CAS, RELEASE), MODEL_AT(a), (e), (v))
 #define ars_atomic_u64_cas_seq_cst(a, e, v)                                                        \
     model_cas(MODEL_SITE(CAS, SEQ_CST), MODEL_AT(a), (e), (v))
 
