@@ -4,7 +4,7 @@
 set -u
 root=$(cd -- "$(dirname -- "$0")/.." && pwd) || exit 1
 build=$root/build/release
-all='coro task chan select timer mutex lock strategy costs echo udp clock rng cpu mem'
+all='coro task chan select timer mutex lock strategy costs echo udp clock rng kern cpu mem'
 
 say() { printf 'bench: %s\n' "$*" >&2; }
 die() { say "$2"; exit "$1"; }
