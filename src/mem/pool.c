@@ -156,8 +156,8 @@ int ars_pool_reserve(ars_pool *pool, size_t n)
 
 /* ---- get and put ---- */
 
-/* Is 'p' where an object of the pool is that has a head? */
-static int is_object(const ars_pool *pool, const void *p)
+/* Is 'p' where an object of the pool is that has a head?  For assertions. */
+__attribute__((unused)) static int is_object(const ars_pool *pool, const void *p)
 {
     for (uint32_t chunk = 0; chunk < pool->ars__chunks; chunk++) {
         size_t at = (uintptr_t)p - (uintptr_t)pool->ars__chunk[chunk] - lead_of(pool);
