@@ -110,7 +110,12 @@ static void many_threads(void)
     uint64_t sum = 0;
     unsigned seen = 0;
     uint32_t number;
-    times = (ARS__TSAN ? 1000000 : test_times(10000000, 2000000)) / THREADS;
+    /* How many in all, for a long run: ARS_TEST_VALUES=1000000000. */
+    const char *wanted = getenv("ARS_TEST_VALUES");
+    times = (wanted      ? strtol(wanted, NULL, 10)
+             : ARS__TSAN ? 1000000
+                         : test_times(10000000, 2000000)) /
+            THREADS;
     fill(&s);
     for (int i = 0; i < THREADS; i++) CHECK(pthread_create(&threads[i], NULL, borrows, &s) == 0);
     for (int i = 0; i < THREADS; i++) CHECK(pthread_join(threads[i], NULL) == 0);

@@ -118,6 +118,9 @@ static void many_to_many(void)
     pthread_t threads[PRODUCERS + CONSUMERS];
     static uint64_t sums[CONSUMERS][PRODUCERS];
     letters = (unsigned)(ARS__TSAN ? 125000 : test_times(1250000, 50000));
+    /* How many in all, for a long run: ARS_TEST_VALUES=1000000000. */
+    const char *wanted = getenv("ARS_TEST_VALUES");
+    if (wanted) letters = (unsigned)(strtoul(wanted, NULL, 10) / PRODUCERS);
     CHECK((cells = malloc(ARS_QUEUE_BYTES(CAPACITY, sizeof(letter)))));
     CHECK_EQ(ars_queue_init(&queue, cells, CAPACITY, sizeof(letter)), 0);
     CHECK(pthread_barrier_init(&start, NULL, PRODUCERS + CONSUMERS) == 0);
