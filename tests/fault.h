@@ -76,6 +76,13 @@ typedef void sweep_body(const ars_alloc *alloc);
 unsigned sweep_alloc(const char *name, sweep_body *body);
 
 /*
+ * Runs 'body' with the 1st, 2nd, ... n-th allocation failing, alone: it must
+ * return ARS_ENOMEM where one fails and 0 where none does, and leave nothing
+ * behind.  Returns n.
+ */
+unsigned sweep_each(int (*body)(const ars_alloc *alloc));
+
+/*
  * The same for each call of os.h that 'body' makes and each error it can give:
  * the 1st to 32nd call of a site, then every eighth on average.  Prints and returns
  * the number of runs.

@@ -158,13 +158,31 @@ static void two_threads(void)
     CHECK_EQ(ars_ring_size(&ring), 0);
 }
 
+typedef struct shared {
+    ars_ring ring;
+    letter values[CAPACITY];
+} shared;
+
+/* A ring for two processes, and one that is at the other end: 'fn' in a child. */
+static shared *with_child(void (*fn)(ars_ring *), pid_t *pid)
+{
+    shared *s = mmap(NULL, sizeof *s, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    CHECK(s != MAP_FAILED);
+    CHECK_EQ(ars_ring_init(&s->ring, s->values, CAPACITY, sizeof(letter)), 0);
+    fflush(stdout);
+    *pid = fork();
+    CHECK(*pid >= 0);
+    if (*pid == 0) {
+        alarm(60);
+        fn(&s->ring);
+        _exit(0);
+    }
+    return s;
+}
+
 /* The same memory at two addresses, in two processes. */
 static void two_processes(void)
 {
-    typedef struct shared {
-        ars_ring ring;
-        letter values[CAPACITY];
-    } shared;
     int fd = memfd_create("ring", MFD_CLOEXEC), status;
     letters = (uint64_t)(ARS__TSAN ? 200000 : test_times(5000000, 200000));
     CHECK(fd >= 0 && ftruncate(fd, sizeof(shared)) == 0);
@@ -191,26 +209,12 @@ static void two_processes(void)
 /* A producer that is killed leaves what it has pushed, whole and in order. */
 static void killed(void)
 {
-    typedef struct shared {
-        ars_ring ring;
-        letter values[CAPACITY];
-    } shared;
     letters = UINT64_MAX;
     for (long round = test_times(100, 20); round; round--) {
-        shared *s =
-            mmap(NULL, sizeof *s, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+        pid_t pid;
+        shared *s = with_child(produce, &pid);
         letter taken;
         uint64_t next = 0;
-        CHECK(s != MAP_FAILED);
-        CHECK_EQ(ars_ring_init(&s->ring, s->values, CAPACITY, sizeof(letter)), 0);
-        fflush(stdout);
-        pid_t pid = fork();
-        CHECK(pid >= 0);
-        if (pid == 0) {
-            alarm(60);
-            produce(&s->ring);
-            _exit(0);
-        }
         while (next < (uint64_t)round * 50) {
             if (!ars_ring_pop(&s->ring, &taken)) {
                 sched_yield();
@@ -231,24 +235,10 @@ static void killed(void)
 /* A consumer that is killed has taken whole values, the oldest ones; what it had not stays. */
 static void killed_consumer(void)
 {
-    typedef struct shared {
-        ars_ring ring;
-        letter values[CAPACITY];
-    } shared;
     letters = UINT64_MAX;
     for (long round = test_times(100, 20); round; round--) {
-        shared *s =
-            mmap(NULL, sizeof *s, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-        CHECK(s != MAP_FAILED);
-        CHECK_EQ(ars_ring_init(&s->ring, s->values, CAPACITY, sizeof(letter)), 0);
-        fflush(stdout);
-        pid_t pid = fork();
-        CHECK(pid >= 0);
-        if (pid == 0) {
-            alarm(60);
-            consume(&s->ring);
-            _exit(0);
-        }
+        pid_t pid;
+        shared *s = with_child(consume, &pid);
         letter l = {0, ~UINT64_C(0)};
         while (l.number < (uint64_t)round * 50) {
             if (!ars_ring_push(&s->ring, &l)) {

@@ -79,6 +79,23 @@ unsigned sweep_alloc(const char *name, sweep_body *body)
     return most;
 }
 
+unsigned sweep_each(int (*body)(const ars_alloc *alloc))
+{
+    for (unsigned n = 0;; n++) {
+        ars_alloc_tracker tracker;
+        ars_alloc_failer failer;
+        ars_alloc_tracker_init(&tracker, NULL);
+        ars_alloc_failer_init(&failer, &tracker.alloc, n + 1, 0);
+        int rc = body(&failer.alloc);
+        CHECK_EQ(ars_alloc_tracker_stats(&tracker).bytes, 0);
+        if (ars_alloc_failer_failed(&failer) == 0) {
+            CHECK_EQ(rc, 0);
+            return n;
+        }
+        CHECK_EQ(rc, ARS_ENOMEM);
+    }
+}
+
 /* Runs with each call of one site giving one error; the number of runs that saw it. */
 static unsigned sweep_error(const char *name, sweep_body *body, const char *site, int error,
                             int times)
